@@ -1,0 +1,1 @@
+"""Labels: where they come from, how they are chosen, how they are published."""

@@ -1,0 +1,1 @@
+"""Human decisions on single labels, as reviewed TSV files."""

@@ -1,0 +1,1 @@
+"""Measuring a model: encoders, features on disk, runs, results, reports."""

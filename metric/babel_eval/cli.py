@@ -1,0 +1,35 @@
+"""`babel-imagenet …`: the commands, each in a module of its own; what a user did wrong is one line, not a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from babel_eval.commands import build, demo, evaluate, languages
+
+app = typer.Typer(
+    name="babel-imagenet",
+    help="Measure how well vision-language models understand each of 298 languages.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (build, languages, evaluate, demo):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line; exit 2 with one line on bad input, 130 on Ctrl-C."""
+    try:
+        app()
+    except (ValueError, KeyError, ImportError, OSError) as error:
+        if os.environ.get("BABEL_TRACEBACK"):
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        sys.stderr.write(f"error: {message}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        sys.exit(130)

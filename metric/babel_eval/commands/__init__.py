@@ -1,0 +1,1 @@
+"""Commands of `babel-imagenet`, one module each; heavy imports stand inside the functions."""

@@ -1,0 +1,1 @@
+"""The measure: zero-shot classification and retrieval scores from arrays; numpy only."""

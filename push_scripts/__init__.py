@@ -1,0 +1,1 @@
+"""What was built, out to the Hub."""

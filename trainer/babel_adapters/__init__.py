@@ -1,0 +1,1 @@
+"""Language adapters: captions, objectives, adapter methods."""
