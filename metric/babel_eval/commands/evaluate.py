@@ -1,0 +1,57 @@
+"""`babel-imagenet evaluate`: a model, photos and languages in; a table and a result file out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from babel_eval.config import EvaluateConfig
+
+
+def help_of(name: str) -> str:
+    """Give the help text that stands at a field of the settings."""
+    return str(EvaluateConfig.__dataclass_fields__[name].metadata["help"])
+
+
+def evaluate(
+    model: Annotated[str, typer.Option("--model", help=help_of("model"))],
+    images: Annotated[str, typer.Option("--images", help=help_of("images"))],
+    out: Annotated[str, typer.Option("--out", help=help_of("out"))],
+    languages: Annotated[str, typer.Option("--languages", "--language", help=help_of("languages"))] = "all",
+    prompts: Annotated[str, typer.Option("--prompts", help=help_of("prompts"))] = "label",
+    labels: Annotated[str | None, typer.Option("--labels", help=help_of("labels"))] = None,
+    device: Annotated[str | None, typer.Option("--device", help=help_of("device"))] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
+    batch_size: Annotated[int, typer.Option("--batch-size", help=help_of("batch_size"))] = 32,
+    workers: Annotated[int, typer.Option("--workers", help=help_of("workers"))] = 2,
+    store: Annotated[str | None, typer.Option("--store", help=help_of("store"))] = None,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help=help_of("resume"))] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite/--no-overwrite", help=help_of("overwrite"))] = False,
+    allow_missing_images: Annotated[
+        bool, typer.Option("--allow-missing-images/--no-allow-missing-images", help=help_of("allow_missing_images"))
+    ] = False,
+) -> None:
+    """Measure how well a model names photos in each language."""
+    config = EvaluateConfig(**locals())
+    from rich.console import Console
+
+    from babel_eval.runner import run
+    from babel_eval.tables import print_run
+
+    console = Console()
+    results = run(config, progress=console.is_terminal)
+    print_run(console, results, title=f"{config.model} on {config.images}")
+    failed = [f"{f['lang']} ({f['prompt']})" for f in results.failures if f["status"] != "no_photos"]
+    n_missing = results.meta["images"]["n_missing"]
+    if failed:
+        console.print(f"[red]{len(failed)} failed: {', '.join(failed)}[/]")
+    if n_missing and not allow_missing_images:
+        console.print(f"[red]{n_missing} photos could not be used; --allow-missing-images accepts that[/]")
+    if failed or (n_missing and not allow_missing_images):
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(evaluate)

@@ -1,0 +1,216 @@
+"""Result files: one JSON a run, a superset of the reference's, and the decision for each photo in Parquet beside it.
+
+`r.json` is `{"meta": {…}, "results": [row, …], "failures": [failure, …]}`. A row has at least `lang`, `prompt`,
+`num_classes` and `accuracy` (a fraction); languages without a number stand among `failures` with a `status`. A row is
+written as soon as it is known; while a run is under way its decisions lie as one Parquet part a row in the folder
+`r.parts`, and `finish` puts them together as `r.predictions.parquet`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from babel_imagenet_dataset.files import atomic_path, read_json, write_json
+
+# What may differ between a run and its resumption: time, not what is measured.
+PASSING = frozenset({"started", "finished", "versions", "device"})
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Decisions for the photos of one row; arrays of one length, in the order of the photo set.
+
+    Attributes:
+      photo: names of the photos, [n_images].
+      class_index: int64 [n_images], the true class, 0..999.
+      predicted: int64 [n_images], the class whose text is nearest, 0..999.
+      rank: int64 [n_images], number of the language's classes that came before the true one; 0 is right.
+    """
+
+    photo: tuple[str, ...]
+    class_index: np.ndarray
+    predicted: np.ndarray
+    rank: np.ndarray
+
+
+@dataclass
+class Results:
+    """What a result file holds; `failures` is empty in files of the reference runner."""
+
+    meta: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    path: Path | None = None
+
+    def row(self, language: str, prompt: str) -> dict[str, Any] | None:
+        """Give the row of a language and prompt set, or None."""
+        return next((r for r in self.rows if (r["lang"], r["prompt"]) == (language, prompt)), None)
+
+
+def read_results(path: Path | str) -> Results:
+    """Read a zero-shot result file, ours or the reference runner's.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is no JSON, has no `meta` and `results`, or a row lacks a field, repeats a language and prompt
+        set, or has an accuracy outside 0..1; the message names file and row.
+    """
+    path = Path(path)
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("meta"), dict) or "results" not in content:
+        raise ValueError(f'{path}: no result file; it must be an object with "meta" and "results"')
+    seen: set[tuple[str, str]] = set()
+    for number, row in enumerate(content["results"]):
+        missing = {"lang", "prompt", "num_classes", "accuracy"} - set(row)
+        if missing:
+            raise ValueError(f"{path}: row {number} lacks {', '.join(sorted(missing))}")
+        if not isinstance(row["accuracy"], (int, float)) or not 0 <= row["accuracy"] <= 1:
+            raise ValueError(f"{path}: row {number} ({row['lang']}): accuracy {row['accuracy']!r} is no fraction 0..1")
+        if (key := (row["lang"], row["prompt"])) in seen:
+            raise ValueError(f"{path}: row {number} repeats language {key[0]} with prompts {key[1]}")
+        seen.add(key)
+    return Results(content["meta"], content["results"], content.get("failures", []), path)
+
+
+def predictions_path(path: Path | str) -> Path:
+    """Give the place of the decisions that belong to a result file: `r.json` → `r.predictions.parquet`."""
+    return Path(path).with_suffix(".predictions.parquet")
+
+
+class ResultWriter:
+    """Writes a run's results row by row; a kill at any moment loses at most the row under way."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        meta: Mapping[str, Any],
+        plan: Sequence[tuple[str, str]],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Begin a result file, or go on with one.
+
+        Args:
+          path: the JSON file.
+          meta: everything that determines the results, and what passes (see `PASSING`).
+          plan: language and prompt set of every row in the order in which they shall stand.
+          resume: keep the rows of an interrupted run with the same settings.
+          overwrite: replace what is there.
+
+        Raises:
+          FileExistsError: the file is there, and neither `resume` nor `overwrite` was asked for.
+          ValueError: `resume` was asked for, but the file was made with other settings (the message lists them).
+        """
+        self.path = Path(path)
+        self._parts = self.path.with_suffix(".parts")
+        self._place = {key: place for place, key in enumerate(plan)}
+        self._is_finished = False
+        self.results = Results(dict(meta), path=self.path)
+        if self.path.exists() and resume:
+            self._take_up(read_results(self.path))
+            return
+        if self.path.exists() and not overwrite:
+            raise FileExistsError(f"{self.path} exists; go on with it by --resume, or replace it by --overwrite")
+        shutil.rmtree(self._parts, ignore_errors=True)
+        self._parts.mkdir(parents=True)
+        predictions_path(self.path).unlink(missing_ok=True)
+        self._write()
+
+    def _take_up(self, old: Results) -> None:
+        keys = (set(old.meta) | set(self.results.meta)) - PASSING
+        other = sorted(k for k in keys if old.meta.get(k) != self.results.meta.get(k))
+        if other:
+            listed = "; ".join(f"{k}: {old.meta.get(k)!r} there, {self.results.meta.get(k)!r} now" for k in other)
+            raise ValueError(f"{self.path} cannot be resumed, it was made with other settings ({listed})")
+        finished = predictions_path(self.path).exists() and not self._parts.exists()
+        kept = [r for r in old.rows if finished or self._part(r["lang"], r["prompt"]).exists()]
+        self.results.rows, self.results.failures = kept, []
+        self.results.meta.update((k, v) for k, v in old.meta.items() if k in PASSING)
+        self._is_finished = finished
+
+    def done(self, language: str, prompt: str) -> dict[str, Any] | None:
+        """Give the row that an earlier, interrupted run wrote, or None."""
+        return self.results.row(language, prompt)
+
+    def add(self, row: Mapping[str, Any], predictions: Predictions) -> None:
+        """Write a row, and its decisions before it."""
+        import pyarrow.parquet as pq
+
+        part = self._part(row["lang"], row["prompt"])
+        with atomic_path(part) as path:
+            pq.write_table(_table(row["lang"], row["prompt"], predictions), path, compression="zstd")
+        self.results.rows.append(plain(row))
+        self._write()
+
+    def fail(self, failure: Mapping[str, Any]) -> None:
+        """Write a language that has no number: `lang`, `prompt`, `status` and what else is known."""
+        self.results.failures.append(plain(failure))
+        self._write()
+
+    def finish(self, **meta: Any) -> None:
+        """Put the decisions into one file in the order of the rows, add to `meta`, and remove the parts."""
+        import pyarrow.parquet as pq
+
+        self.results.meta.update(plain(meta))
+        self._write()
+        if self._is_finished:
+            return
+        with atomic_path(predictions_path(self.path)) as path, pq.ParquetWriter(path, _schema(), "2.6") as writer:
+            for row in self.results.rows:
+                writer.write_table(pq.read_table(self._part(row["lang"], row["prompt"]), schema=_schema()))
+        gone = self._parts.with_suffix(".gone")
+        os.replace(self._parts, gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _part(self, language: str, prompt: str) -> Path:
+        return self._parts / f"{prompt}.{language}.parquet"
+
+    def _write(self) -> None:
+        for rows in (self.results.rows, self.results.failures):
+            rows.sort(key=lambda row: self._place[row["lang"], row["prompt"]])
+        r = self.results
+        write_json(self.path, {"meta": plain(r.meta), "results": r.rows, "failures": r.failures})
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    fields = {"lang": text, "prompt": text, "photo": text}
+    fields.update(class_index=pa.int16(), predicted=pa.int16(), rank=pa.int16())
+    return pa.schema(fields)
+
+
+def _table(language: str, prompt: str, predictions: Predictions) -> Any:
+    import pyarrow as pa
+
+    n = len(predictions.photo)
+    columns = {"lang": [language] * n, "prompt": [prompt] * n, "photo": list(predictions.photo)}
+    arrays = {"class_index": predictions.class_index, "predicted": predictions.predicted, "rank": predictions.rank}
+    return pa.table({**columns, **arrays}).cast(_schema())
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy numbers, arrays, tuples and mappings into what JSON holds.
+
+    Raises:
+      ValueError: a number is not finite: a result that is not known is absent, never NaN.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"a result must be finite, got {value}")
+    return value

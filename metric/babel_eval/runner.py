@@ -1,0 +1,156 @@
+"""A whole zero-shot run from its settings: labels, photos, model, scores, result file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from babel_eval.config import EvaluateConfig
+from babel_eval.images import ImageFeatures, encode_photos, find_photos, name_features
+from babel_eval.results import Results, ResultWriter
+from babel_eval.store import FeatureStore, default_store, image_key
+from babel_eval.texts import ClassFeatures
+from babel_eval.zero_shot import ENGLISH, LanguageResult, Scoring, ZeroShotRun
+from babel_imagenet_dataset.files import sha256_of_text
+from babel_imagenet_dataset.languages import resolve
+from babel_imagenet_dataset.prompts import NAME_IN_RESULTS, prompt_set_of
+from babel_imagenet_dataset.release import LabelFile, PromptFile, load_labels, load_prompts
+
+if TYPE_CHECKING:
+    from babel_eval.encoders.base import Encoder
+
+_PACKAGES = ("torch", "transformers", "open_clip_torch", "datasets", "numpy", "babel-imagenet")
+
+
+def run(
+    config: EvaluateConfig,
+    *,
+    encoder: Encoder | None = None,
+    progress: bool = False,
+    on_result: Callable[[LanguageResult], None] | None = None,
+    scoring: Scoring | None = None,
+) -> Results:
+    """Measure a model as the settings say and write the result file; rows are written as soon as they are known.
+
+    Args:
+      config: what to measure.
+      encoder: the model, if it is loaded already (tests and the trainer); else `config.model` is loaded.
+      progress: show bars for photos and languages.
+      on_result: called with each result once it is written.
+      scoring: intervals and K-way.
+
+    Returns:
+      what the result file holds.
+
+    Raises:
+      ValueError, FileExistsError, ImportError: bad settings or input, before anything is written.
+    """
+    labels, prompts = _labels(config)
+    plan = _plan(config, labels, prompts)
+    if encoder is None:
+        from babel_eval.encoders import load_encoder
+
+        encoder = load_encoder(config.model, device=config.device, dtype=config.dtype)
+    images = image_features(config, encoder, progress=progress)
+    scoring = scoring or Scoring()
+    meta = _meta(config, encoder, images, labels, prompts, scoring)
+    keys = [(language, NAME_IN_RESULTS[prompt]) for language, prompt in plan]
+    writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
+    to_do = [entry for entry, key in zip(plan, keys, strict=True) if not writer.done(*key)]
+    zero_shot = ZeroShotRun(ClassFeatures(encoder), images, labels, prompts=prompts, scoring=scoring)
+    with closing(_bar(to_do, len(plan), progress)) as bar:
+        for result in zero_shot.evaluate(to_do):
+            if result.predictions is None:
+                writer.fail(result.row)
+            else:
+                writer.add(result.row, result.predictions)
+            bar.update()
+            if on_result:
+                on_result(result)
+    writer.finish(finished=_now())
+    return writer.results
+
+
+def image_features(config: EvaluateConfig, encoder: Encoder, *, progress: bool = False) -> ImageFeatures:
+    """Give the run's image features: English names for `names`, else photos, from the store where it has them."""
+    if config.images == "names":
+        return name_features(encoder)
+    photos = find_photos(config.images)
+    store = FeatureStore(config.store or default_store())
+    key = image_key(encoder, photos)
+    if (known := store.load(key)) is not None:
+        return known
+    images = encode_photos(encoder, photos, batch_size=config.batch_size, workers=config.workers, progress=progress)
+    store.save(key, images)
+    return images
+
+
+def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
+    needs_templates = bool({"nllb", "auto"} & set(config.prompt_sets))
+    return load_labels(config.labels), load_prompts() if needs_templates else None
+
+
+def _plan(config: EvaluateConfig, labels: LabelFile, prompts: PromptFile | None) -> list[tuple[str, str]]:
+    languages = resolve(config.languages, labels.languages)
+    pairs = (
+        (language, prompt_set_of(language, prompts) if prompt == "auto" else prompt)
+        for prompt in config.prompt_sets
+        for language in languages
+    )
+    return list(dict.fromkeys(pairs))
+
+
+def _meta(
+    config: EvaluateConfig,
+    encoder: Encoder,
+    images: ImageFeatures,
+    labels: LabelFile,
+    prompts: PromptFile | None,
+    scoring: Scoring,
+) -> dict[str, Any]:
+    """Everything that determines the results, and what passes (`results.PASSING`)."""
+    return {
+        "model": config.model.removeprefix("open_clip:"),
+        "model_string": config.model,
+        "source": encoder.source,
+        "parameters": encoder.parameters,
+        "fingerprint": encoder.fingerprint,
+        "dtype": config.dtype,
+        "languages": config.languages,
+        "prompts": ",".join(NAME_IN_RESULTS.get(p, p) for p in config.prompt_sets),
+        "labels": {"file": labels.path.name, "sha256": labels.sha256},
+        "templates": {"file": prompts.path.name, "sha256": prompts.sha256} if prompts else None,
+        "images": _images_meta(config, images),
+        "reference_language": ENGLISH,
+        "scoring": asdict(scoring),
+        "device": encoder.device,
+        "started": _now(),
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _images_meta(config: EvaluateConfig, images: ImageFeatures) -> dict[str, Any]:
+    pairs = (f"{photo}\0{index}" for photo, index in zip(images.ids, images.class_index, strict=True))
+    return {
+        "name": config.images,
+        "kind": images.kind,
+        "n_images": len(images.ids),
+        "n_classes": len(set(images.class_index.tolist())),
+        "fingerprint": sha256_of_text(*pairs),
+        "n_missing": len(images.problems),
+        "missing": [{"photo": p.photo, "why": p.why} for p in images.problems],
+    }
+
+
+def _bar(to_do: Sequence[Any], n_all: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=n_all, initial=n_all - len(to_do), unit="language", desc="languages", disable=not progress)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

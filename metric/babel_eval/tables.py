@@ -1,0 +1,88 @@
+"""Results as tables on a terminal; fractions become percent here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from babel_eval.results import Results
+from babel_imagenet_dataset.languages import language
+
+NUMBER = {"justify": "right", "no_wrap": True}
+
+
+def percent(value: float | None) -> str:
+    """Write a fraction as percent with one decimal, and an unknown one as an en dash."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """Write an interval of fractions as percent."""
+    return "–" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
+
+
+def result_table(results: Results, title: str | None = None) -> Table:
+    """Give the table of a run: a line for each language and prompt set, numbers in percent."""
+    table = Table(title=title, title_justify="left", header_style="bold", row_styles=["", "dim"])
+    has_prompts = len({r["prompt"] for r in results.rows + results.failures}) > 1
+    table.add_column("code")
+    table.add_column("language", overflow="ellipsis", max_width=24)
+    if has_prompts:
+        table.add_column("prompts")
+    for name in ("classes", "photos", "accuracy", "95 %", "chance", "English", "gap"):
+        table.add_column(name, **NUMBER)  # type: ignore[arg-type]
+    for row in results.rows:
+        names = [row["lang"], language(row["lang"]).name] + ([row["prompt"]] if has_prompts else [])
+        table.add_row(*names, str(row["num_classes"]), *_numbers(row))
+    return table
+
+
+def _numbers(row: Mapping[str, Any]) -> list[str]:
+    return [
+        str(row["n_images"]),
+        percent(row["accuracy"]),
+        interval(row.get("accuracy_interval")),
+        percent(row["chance"]),
+        percent(row.get("english_same_classes")),
+        percent(row.get("gap")),
+    ]
+
+
+def print_run(console: Console, results: Results, title: str | None = None) -> None:
+    """Print a run's table, the languages without a number, the group means with their n, and the missing photos."""
+    console.print(result_table(results, title))
+    print_means(console, results)
+    for failure in results.failures:
+        name = language(failure["lang"]).name
+        console.print(f"[yellow]{failure['lang']} {name} ({failure['prompt']}): {failure['status']}[/]")
+    images = results.meta["images"]
+    for missing in images["missing"]:
+        console.print(f"[yellow]photo left out: {missing['photo']}: {missing['why']}[/]")
+    if images["kind"] == "names":
+        console.print(
+            "[dim]No photos: each class is represented by its English name; only the text side is measured.[/]"
+        )
+    console.print(f"results: {results.path}")
+
+
+def print_means(console: Console, results: Results) -> None:
+    """Print the mean accuracy of each group of languages, English apart, with the number of languages in it."""
+    from babel_zsic.classification import macro
+
+    table = Table(title="means over languages, English apart", title_justify="left", header_style="bold")
+    for name in ("prompts", "group", "languages", "accuracy", "gap"):
+        table.add_column(name, **(NUMBER if name in ("languages", "accuracy", "gap") else {}))  # type: ignore[arg-type]
+    for prompt in dict.fromkeys(r["prompt"] for r in results.rows):
+        rows = {r["lang"]: r for r in results.rows if r["prompt"] == prompt and r["lang"] != "EN"}
+        means = macro(rows, {code: row["group"] for code, row in rows.items()})
+        for group in ("vlow", "low", "mid", "high", "macro"):
+            if n := means.get(f"n_languages_{group}"):
+                accuracy, gap = means[f"accuracy_{group}"], means.get(f"gap_{group}")
+                table.add_row(
+                    prompt, "all" if group == "macro" else group, str(int(n)), percent(accuracy), percent(gap)
+                )
+    if table.row_count:
+        console.print(table)

@@ -1,0 +1,166 @@
+"""The zero-shot run: features of photos and of class texts in, one result a language and prompt set out.
+
+Every score comes from `babel_zsic`; this module picks, for each language, its classes and the photos of them.
+Source: Geigle et al. 2023 (arXiv:2306.08658), section 3; the figures beside accuracy are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from babel_eval.images import ImageFeatures
+from babel_eval.results import Predictions
+from babel_eval.texts import ClassFeatures, ClassTexts, grouped
+from babel_imagenet_dataset.imagenet import N_CLASSES
+from babel_imagenet_dataset.languages import group
+from babel_imagenet_dataset.prompts import NAME_IN_RESULTS, templates
+from babel_imagenet_dataset.release import LabelFile, PromptFile
+from babel_zsic.classification import classify, score_language
+
+ENGLISH = "EN"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How scores and their intervals are made; it stands in every result file."""
+
+    confidence_level: float = field(default=0.95, metadata={"help": "level of the intervals, a fraction"})
+    n_resamples: int = field(default=10_000, metadata={"help": "resamples of an interval"})
+    seed: int = field(default=0, metadata={"help": "seed of the resamples"})
+    k_way: tuple[int, ...] = field(default=(10, 50, 100), metadata={"help": "numbers of classes for K-way accuracy"})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence_level < 1:
+            raise ValueError(f"confidence_level must lie between 0 and 1, got {self.confidence_level}")
+        if self.n_resamples < 100:
+            raise ValueError(f"n_resamples must be at least 100, got {self.n_resamples}")
+        if any(k < 2 for k in self.k_way):
+            raise ValueError(f"k_way needs numbers of at least 2, got {self.k_way}")
+
+
+@dataclass(frozen=True)
+class LanguageResult:
+    """One language under one prompt set: a row of the result file, or a failure, and the decision for each photo."""
+
+    row: Mapping[str, Any]
+    predictions: Predictions | None
+
+    @property
+    def is_ok(self) -> bool:
+        """True where there is a number."""
+        return self.predictions is not None
+
+
+class ZeroShotRun:
+    """One model on one set of photos: what every language of a run shares."""
+
+    def __init__(
+        self,
+        features: ClassFeatures,
+        images: ImageFeatures,
+        labels: LabelFile,
+        *,
+        prompts: PromptFile | None = None,
+        scoring: Scoring | None = None,
+    ) -> None:
+        """Bring a run's parts together.
+
+        Args:
+          features: class features of the model under test.
+          images: its image features, once for all languages.
+          labels: labels of every language asked for, and of `EN`.
+          prompts: templates for the prompt set `nllb`.
+          scoring: intervals and K-way; the defaults of `Scoring` where None.
+        """
+        self._features, self._images, self._labels, self._prompts = features, images, labels, prompts
+        self._scoring = scoring or Scoring()
+        self._english: dict[str, np.ndarray] = {}
+
+    def evaluate(self, plan: Sequence[tuple[str, str]]) -> Iterator[LanguageResult]:
+        """Score languages one after the other; a failure of one is its result and stops no other.
+
+        Args:
+          plan: language and prompt set (`label`, `openai_en` or `nllb`) of each result.
+
+        Yields:
+          a `LanguageResult` for each entry of the plan, in its order.
+        """
+        for group_ in grouped(plan, self._n_texts):
+            for texts in self._encode(group_):
+                yield texts if isinstance(texts, LanguageResult) else self._score(*texts)
+
+    def _n_texts(self, key: tuple[str, str]) -> int:
+        language, prompt = key
+        n_templates = 1 if prompt == "label" else 80
+        return len(self._labels.languages[language].labels) * n_templates
+
+    def _encode(self, keys: Sequence[tuple[str, str]]) -> list[Any]:
+        """Encode the texts of several languages at once; where that fails, one by one, to find whose they are."""
+        ready: list[Any] = []
+        for key in keys:
+            try:
+                ready.append((key, self._texts(*key)))
+            except ValueError as error:
+                ready.append(self._failed(key, error))
+        try:
+            self._features.prepare([item[1] for item in ready if not isinstance(item, LanguageResult)])
+            return ready
+        except ValueError:
+            return [item if isinstance(item, LanguageResult) else self._alone(*item) for item in ready]
+
+    def _alone(self, key: tuple[str, str], texts: ClassTexts) -> Any:
+        try:
+            self._features.prepare([texts])
+        except ValueError as error:
+            return self._failed(key, error)
+        return key, texts
+
+    def _texts(self, language: str, prompt: str) -> ClassTexts:
+        pairs = tuple(templates(prompt, language, self._prompts))
+        return ClassTexts(language, tuple(self._labels.languages[language].labels), pairs)
+
+    def _failed(self, key: tuple[str, str], error: ValueError) -> LanguageResult:
+        row = {**self._base(*key), "accuracy": None, "status": f"failed: {error}"}
+        return LanguageResult(row, None)
+
+    def _base(self, language: str, prompt: str) -> dict[str, Any]:
+        n_classes = len(self._labels.languages[language].labels)
+        prompt_set = NAME_IN_RESULTS[prompt]
+        return {"lang": language, "prompt": prompt_set, "num_classes": n_classes, "group": group(n_classes)}
+
+    def _score(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult:
+        language, prompt = key
+        classes = np.asarray(self._labels.languages[language].class_index, dtype=np.int64)
+        row_of = np.full(N_CLASSES, -1, dtype=np.int64)
+        row_of[classes] = np.arange(len(classes))
+        chosen = np.flatnonzero(row_of[self._images.class_index] >= 0)
+        base = self._base(language, prompt)
+        if not len(chosen):
+            return LanguageResult({**base, "accuracy": None, "n_images": 0, "status": "no_photos"}, None)
+        true_rows = row_of[self._images.class_index[chosen]]
+        photos = self._images.features[chosen]
+        predicted, ranks = classify(photos, self._features.of(texts), true_rows)
+        is_english = language == ENGLISH
+        english_ranks = ranks if is_english else classify(photos, self._english_features(prompt)[classes], true_rows)[1]
+        scores = score_language(
+            predicted,
+            ranks,
+            true_rows,
+            len(classes),
+            labels=texts.labels,
+            english_ranks=english_ranks,
+            **asdict(self._scoring),
+        )
+        ids = tuple(self._images.ids[i] for i in chosen)
+        predictions = Predictions(ids, self._images.class_index[chosen], classes[predicted], ranks)
+        return LanguageResult({**base, **scores, "status": "ok"}, predictions)
+
+    def _english_features(self, prompt: str) -> np.ndarray:
+        """Give float32 [1000, dim] of the English names under a prompt set, by class index."""
+        if prompt not in self._english:
+            self._english[prompt] = self._features.of(self._texts(ENGLISH, prompt))
+        return self._english[prompt]
