@@ -17,7 +17,7 @@ from babel_eval.texts import ClassFeatures
 from babel_eval.zero_shot import ENGLISH, LanguageResult, Scoring, ZeroShotRun
 from babel_imagenet_dataset.files import sha256_of_text
 from babel_imagenet_dataset.languages import resolve
-from babel_imagenet_dataset.prompts import NAME_IN_RESULTS, prompt_set_of
+from babel_imagenet_dataset.prompts import REFERENCE_NAMES, choose
 from babel_imagenet_dataset.release import LabelFile, PromptFile, load_labels, load_prompts
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(
     images = image_features(config, encoder, progress=progress)
     scoring = scoring or Scoring()
     meta = _meta(config, encoder, images, labels, prompts, scoring)
-    keys = [(language, NAME_IN_RESULTS[prompt]) for language, prompt in plan]
+    keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
     writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
     to_do = [entry for entry, key in zip(plan, keys, strict=True) if not writer.done(*key)]
     zero_shot = ZeroShotRun(ClassFeatures(encoder), images, labels, prompts=prompts, scoring=scoring)
@@ -95,9 +95,9 @@ def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
 
 
 def _plan(config: EvaluateConfig, labels: LabelFile, prompts: PromptFile | None) -> list[tuple[str, str]]:
-    languages = resolve(config.languages, labels.languages)
+    languages = resolve(config.languages, labels.n_classes)
     pairs = (
-        (language, prompt_set_of(language, prompts) if prompt == "auto" else prompt)
+        (language, choose(prompt, language, prompts))
         for prompt in config.prompt_sets
         for language in languages
     )
@@ -121,7 +121,7 @@ def _meta(
         "fingerprint": encoder.fingerprint,
         "dtype": config.dtype,
         "languages": config.languages,
-        "prompts": ",".join(NAME_IN_RESULTS.get(p, p) for p in config.prompt_sets),
+        "prompts": ",".join(REFERENCE_NAMES.get(p, p) for p in config.prompt_sets),
         "labels": {"file": labels.path.name, "sha256": labels.sha256},
         "templates": {"file": prompts.path.name, "sha256": prompts.sha256} if prompts else None,
         "images": _images_meta(config, images),

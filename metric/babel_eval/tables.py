@@ -70,19 +70,16 @@ def print_run(console: Console, results: Results, title: str | None = None) -> N
 
 def print_means(console: Console, results: Results) -> None:
     """Print the mean accuracy of each group of languages, English apart, with the number of languages in it."""
-    from babel_zsic.classification import macro
+    from babel_zsic.classification import GROUPS, macro
 
     table = Table(title="means over languages, English apart", title_justify="left", header_style="bold")
     for name in ("prompts", "group", "languages", "accuracy", "gap"):
         table.add_column(name, **(NUMBER if name in ("languages", "accuracy", "gap") else {}))  # type: ignore[arg-type]
     for prompt in dict.fromkeys(r["prompt"] for r in results.rows):
-        rows = {r["lang"]: r for r in results.rows if r["prompt"] == prompt and r["lang"] != "EN"}
-        means = macro(rows, {code: row["group"] for code, row in rows.items()})
-        for group in ("vlow", "low", "mid", "high", "macro"):
-            if n := means.get(f"n_languages_{group}"):
-                accuracy, gap = means[f"accuracy_{group}"], means.get(f"gap_{group}")
-                table.add_row(
-                    prompt, "all" if group == "macro" else group, str(int(n)), percent(accuracy), percent(gap)
-                )
+        means = macro({r["lang"]: r for r in results.rows if r["prompt"] == prompt})
+        for group in (*GROUPS, "macro"):
+            if n := means.get(f"accuracy_{group}_n"):
+                numbers = [str(int(n)), percent(means[f"accuracy_{group}"]), percent(means.get(f"gap_{group}"))]
+                table.add_row(prompt, "all" if group == "macro" else group, *numbers)
     if table.row_count:
         console.print(table)

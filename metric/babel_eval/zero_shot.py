@@ -17,7 +17,7 @@ from babel_eval.results import Predictions
 from babel_eval.texts import ClassFeatures, ClassTexts, grouped
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_imagenet_dataset.languages import group
-from babel_imagenet_dataset.prompts import NAME_IN_RESULTS, templates
+from babel_imagenet_dataset.prompts import REFERENCE_NAMES, templates
 from babel_imagenet_dataset.release import LabelFile, PromptFile
 from babel_zsic.classification import classify, score_language
 
@@ -129,7 +129,7 @@ class ZeroShotRun:
 
     def _base(self, language: str, prompt: str) -> dict[str, Any]:
         n_classes = len(self._labels.languages[language].labels)
-        prompt_set = NAME_IN_RESULTS[prompt]
+        prompt_set = REFERENCE_NAMES[prompt]
         return {"lang": language, "prompt": prompt_set, "num_classes": n_classes, "group": group(n_classes)}
 
     def _score(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult:
