@@ -23,7 +23,7 @@ FAMILIES = {
     "conse-e5": Family("conse-e5", "babel_eval.encoders.conse", "the embedded baseline; needs the extra [sample]"),
     "open_clip": Family(
         "open_clip:NAME@TAG, open_clip:hf-hub:ORG/NAME, open_clip:FOLDER",
-        "babel_eval.encoders.open_clip",
+        "babel_eval.encoders.open_clip_models",
         "any model of open_clip",
     ),
 }

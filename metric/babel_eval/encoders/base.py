@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,10 +59,29 @@ class Encoder(Protocol):
 
 
 class TorchEncoder:
-    """What the torch families share: `encode_images` out of `preprocess` and `encode_pixels`."""
+    """What the torch families share; a family fills in `preprocess`, `encode_pixels`, `tokenize` and `text_model`.
+
+    Attributes:
+      text_model: the text tower and nothing of the image tower (what a PEFT adapter wraps), called as
+        `text_model(input_ids, attention_mask)` and giving raw features [n_texts, dim].
+      pad_id: the token that fills a batch up to its longest text.
+      full_length: None where the tower is exact at any length (texts are padded to the longest of their batch); else
+        the length at which the tower was trained, and to which every text is padded.
+      token_budget: most tokens a batch of texts holds, padding counted.
+      image_fingerprint: 64 hex digits over what determines the features of photos alone. An adapter on the text side
+        leaves it as it was, so stored photo features stay good.
+      random_weights: True where the weights were drawn, not learnt (benchmarks); results must say so.
+    """
 
     uses_language = False
+    random_weights = False
     dim: int
+    device: str
+    image_fingerprint: str
+    text_model: torch.nn.Module
+    pad_id: int = 0
+    full_length: int | None = None
+    token_budget: int = 16_384
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Turn one RGB photo into the tower's input, float32 [channels, height, width]."""
@@ -77,6 +98,91 @@ class TorchEncoder:
         if not images:
             return np.zeros((0, self.dim), dtype=np.float32)
         return self.encode_pixels(torch.stack([self.preprocess(image.convert("RGB")) for image in images]))
+
+    def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
+        """Give the token ids of each text, special tokens included; padded only where `full_length` is set."""
+        raise TypeError(f"{type(self).__name__} must define tokenize")
+
+    def collate(self, tokens: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give `input_ids` and `attention_mask`, int64 [n_texts, longest or full_length], on the encoder's device."""
+        import torch
+
+        length = max([self.full_length or 0, *map(len, tokens)])
+        ids = torch.full((len(tokens), length), self.pad_id, dtype=torch.long)
+        mask = torch.zeros((len(tokens), length), dtype=torch.long)
+        for row, one in enumerate(tokens):
+            ids[row, : len(one)] = torch.tensor(one, dtype=torch.long)
+            mask[row, : len(one)] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+    def forward_texts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Give raw features [n_texts, dim] of a `collate`d batch; gradients flow where the caller wants them."""
+        return self.text_model(input_ids, attention_mask)
+
+    def encode_texts(self, texts: Sequence[str], language: str) -> np.ndarray:
+        """Give raw features, float32 [n_texts, dim], of texts in the order given.
+
+        Texts of equal tokens are computed once; the rest goes through the tower in batches of like length. The tower
+        computes in evaluation mode, whatever mode it was in, and without gradients.
+        """
+        from babel_eval.encoders.batching import encode_in_batches
+
+        rows: dict[tuple[int, ...], int] = {}
+        where = [rows.setdefault(tuple(one), len(rows)) for one in self.tokenize(texts, language)]
+        distinct = list(rows)
+        lengths = [max(len(one), self.full_length or 0) for one in distinct]
+        with evaluating(self.text_model):
+            features = encode_in_batches(
+                lengths, self.dim, lambda places: self._encode_tokens([distinct[i] for i in places]), self.token_budget
+            )
+        return features[where]
+
+    def _encode_tokens(self, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            return self.forward_texts(*self.collate(tokens)).float().cpu().numpy()
+
+
+@contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Hold a module in evaluation mode (no dropout), and give each of its parts its own mode back after."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def torch_dtype(dtype: str) -> torch.dtype:
+    """Give torch's name of `fp32`, `bf16` or `fp16`.
+
+    Raises:
+      ValueError: it is none of the three.
+    """
+    import torch
+
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if dtype not in known:
+        raise ValueError(f"dtype {dtype!r} is unknown; allowed: {', '.join(known)}")
+    return known[dtype]
+
+
+def fingerprint_of(*parts: object) -> str:
+    """Give 64 hex digits over modules (names, shapes and bytes of their weights) and plain values, in order."""
+    import torch
+
+    digest = hashlib.sha256()
+    for part in parts:
+        if not isinstance(part, torch.nn.Module):
+            digest.update(f"{part!r};".encode())
+            continue
+        for name, tensor in part.state_dict().items():
+            digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def choose_device(device: str | None) -> str:

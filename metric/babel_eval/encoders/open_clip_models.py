@@ -1,0 +1,178 @@
+"""Models of open_clip: `open_clip:NAME@TAG`, `open_clip:hf-hub:ORG/NAME`, `open_clip:FOLDER`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from babel_eval.encoders.base import TorchEncoder, fingerprint_of, torch_dtype
+from babel_eval.encoders.batching import encode_halving
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+RANDOM = "random"
+
+
+class OpenClipEncoder(TorchEncoder):
+    """A dual encoder around any model that open_clip builds: CLIP, CustomTextCLIP or CoCa."""
+
+    source = "openclip"
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, *, device: str, dtype: str) -> None:
+        import torch
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        from babel_eval.encoders.open_clip_text import text_tower
+
+        self.model, self.device = f"open_clip:{name}", device
+        preprocessing = PreprocessCfg(**model.visual.preprocess_cfg)
+        self.image_fingerprint = fingerprint_of("open_clip image", model.visual, dtype, asdict(preprocessing))
+        self.text_model = text_tower(model)
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_model, describe_tokenizer(tokenizer))
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self._dtype, self._clip, self._tokenizer = torch_dtype(dtype), model, tokenizer
+        self._transform = image_transform_v2(preprocessing, is_train=False)
+        self._set_padding()
+        model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
+        self.text_model.to(device=device, dtype=self._dtype)
+        with torch.inference_mode():
+            self.dim = self.forward_texts(*self.collate(self.tokenize(["a"], "EN"))).shape[1]
+
+    def _set_padding(self) -> None:
+        inner = getattr(self._tokenizer, "tokenizer", None)
+        self.pad_id = int(getattr(inner, "pad_token_id", None) or 0)
+        exact = bool(self.text_model.exact_at_any_length)
+        if exact and getattr(self.text_model, "pool", "eos") == "argmax" and self.pad_id != 0:
+            exact = False  # padding could hold the highest id, and would then be what is pooled
+        self.full_length = None if exact else int(self._tokenizer.context_length)
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """Resize, crop and normalise as the model's own configuration says."""
+        return self._transform(image)
+
+    def encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
+        """Give raw features, float32 [n_images, dim]; a batch too large for memory is halved."""
+        encode = encode_halving(lambda rows: self._encode_pixels(pixels[rows]))
+        return encode(list(range(len(pixels)))) if len(pixels) else np.zeros((0, self.dim), dtype=np.float32)
+
+    def _encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            features = self._clip.encode_image(pixels.to(device=self.device, dtype=self._dtype), normalize=False)
+        return features.float().cpu().numpy()
+
+    def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
+        """Give open_clip's own ids, cut at the last that is not padding where the tower is exact at any length."""
+        if not texts:
+            return []
+        padded = self._tokenizer(list(texts)).numpy()
+        if self.full_length is not None:
+            return padded.tolist()
+        ends = padded.shape[1] - (padded[:, ::-1] != self.pad_id).argmax(axis=1)
+        return [row[:end].tolist() for row, end in zip(padded, ends, strict=True)]
+
+
+def load(name: str, *, device: str, dtype: str) -> OpenClipEncoder:
+    """Load a model that open_clip knows, finds on the Hub or reads from a folder.
+
+    Args:
+      name: `NAME@TAG` (the pairs of `open_clip.list_pretrained()`), `hf-hub:ORG/NAME`, a folder that holds
+        `open_clip_config.json` and weights, or `NAME@random`: the architecture with weights drawn from seed 0, for
+        benchmarks (`random_weights` is then true).
+      device: as torch names it.
+      dtype: `fp32`, `bf16` or `fp16`; weights are held and products computed in it.
+
+    Weights are safetensors, or read with `weights_only=True`; nothing of a model is run as code.
+
+    Raises:
+      ValueError: an unknown name or tag (the message proposes the nearest), no weights, or a mismatch of activations.
+    """
+    import open_clip
+
+    reference, arguments = _resolve(name)
+    try:
+        if arguments.pop("random", False):
+            model = _random_model(reference)
+        else:
+            model = open_clip.create_model(reference, require_pretrained=True, **arguments)
+        tokenizer = open_clip.get_tokenizer(reference)
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"open_clip could not load {name!r}: {error}") from error
+    encoder = OpenClipEncoder(name, model, tokenizer, device=device, dtype=dtype)
+    encoder.random_weights = name.endswith(f"@{RANDOM}")
+    return encoder
+
+
+def _resolve(name: str) -> tuple[str, dict[str, Any]]:
+    """Turn the user's name into what `create_model` takes: a reference and keyword arguments."""
+    if not name:
+        raise ValueError("open_clip needs a model: open_clip:NAME@TAG, open_clip:hf-hub:ORG/NAME or open_clip:FOLDER")
+    if name.startswith("hf-hub:"):
+        return name, {}
+    if Path(name).is_dir():
+        return _checked_folder(Path(name)), {}
+    architecture, at, tag = name.partition("@")
+    return _checked_pair(architecture, tag if at else "")
+
+
+def _checked_folder(folder: Path) -> str:
+    if not (folder / "open_clip_config.json").is_file():
+        raise ValueError(f"{folder}: no open_clip_config.json; `open_clip.push_to_hf_hub` writes such a folder")
+    if not any(folder.glob(pattern) for pattern in ("*.safetensors", "*.bin", "*.pth")):
+        raise ValueError(f"{folder}: no weights (open_clip_model.safetensors) beside open_clip_config.json")
+    return f"local-dir:{folder}"
+
+
+def _checked_pair(architecture: str, tag: str) -> tuple[str, dict[str, Any]]:
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if architecture not in open_clip.list_models():
+        near = difflib.get_close_matches(architecture, open_clip.list_models(), n=5, cutoff=0.4)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise ValueError(
+            f"{architecture!r} is neither a folder nor a model of open_clip{hint}. See: babel-imagenet models"
+        )
+    if tag == RANDOM:
+        return architecture, {"random": True}
+    config = get_pretrained_cfg(architecture, tag) if tag else {}
+    if not config:
+        tags = [*open_clip.list_pretrained_tags_by_model(architecture), RANDOM]
+        raise ValueError(
+            f"open_clip:{architecture} has no weights {tag!r}; "
+            f"write {architecture}@TAG with TAG one of: {', '.join(tags)}"
+        )
+    quick = bool(open_clip.get_model_config(architecture).get("quick_gelu"))
+    if quick and not config.get("quick_gelu"):
+        raise ValueError(
+            f"the weights {tag!r} were trained with GELU, {architecture} computes QuickGELU and would give "
+            f"wrong features; use {architecture.removesuffix('-quickgelu')}@{tag}"
+        )
+    return architecture, {"pretrained": tag, "force_quick_gelu": bool(config.get("quick_gelu"))}
+
+
+def _random_model(architecture: str) -> torch.nn.Module:
+    import open_clip
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return open_clip.create_model(architecture, pretrained=None, pretrained_hf=False)
+
+
+def describe_tokenizer(tokenizer: Any) -> str:
+    """Give a string that differs wherever the tokenizer would: its class, its cut-off, and its vocabulary and rules."""
+    inner = getattr(tokenizer, "tokenizer", tokenizer)
+    backend = getattr(inner, "backend_tokenizer", None)
+    vocabulary = backend.to_str() if backend is not None else sorted(getattr(inner, "encoder", {}).items())
+    clean = getattr(getattr(tokenizer, "clean_fn", None), "__name__", None)
+    strip = getattr(tokenizer, "strip_sep_token", None)
+    return f"{type(tokenizer).__name__};{tokenizer.context_length};{clean};{strip};{fingerprint_of(vocabulary)}"
