@@ -164,7 +164,7 @@ class ResultWriter:
         self._write()
         if self._is_finished:
             return
-        with atomic_path(predictions_path(self.path)) as path, pq.ParquetWriter(path, _schema(), "2.6") as writer:
+        with atomic_path(predictions_path(self.path)) as path, pq.ParquetWriter(path, _schema()) as writer:
             for row in self.results.rows:
                 writer.write_table(pq.read_table(self._part(row["lang"], row["prompt"]), schema=_schema()))
         gone = self._parts.with_suffix(".gone")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from babel_eval.texts import ClassFeatures, ClassTexts, grouped
+
+
+class HashEncoder:
+    """Gives every text a random feature of its own (fixed by its characters and, if asked, by its language)."""
+
+    dim = 16
+
+    def __init__(self, uses_language: bool = False) -> None:
+        self.uses_language = uses_language
+        self.seen: list[tuple[str, str]] = []
+
+    def encode_texts(self, texts, language):
+        self.seen += [(text, language) for text in texts]
+        return np.stack([self.feature(text, language) for text in texts])
+
+    def feature(self, text, language):
+        seed = list((text + (language if self.uses_language else "")).encode())
+        return np.random.default_rng(seed).normal(size=self.dim).astype(np.float32) * len(text)
+
+
+def naive(encoder, label, templates, language):
+    """The mean over all templates, repeated ones repeated, written out."""
+    rows = []
+    for template, weight in templates:
+        row = encoder.feature(template.replace("{}", label), language).astype(np.float64)
+        rows += [row / np.linalg.norm(row)] * weight
+    mean = np.mean(rows, axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+TEMPLATES = (("a photo of a {}.", 3), ("{}", 1), ("the {} in {{braces}}".replace("{{braces}}", "[x]"), 2))
+
+
+@pytest.mark.parametrize("templates", [(("{}", 1),), TEMPLATES])
+def test_a_class_feature_is_the_normalised_weighted_mean_of_normalised_rows(templates):
+    encoder = HashEncoder()
+    labels = ("tench", "{curly}", "it's", "سمكة", "tench", "é")
+    features = ClassFeatures(encoder).of(ClassTexts("DE", labels, templates))
+    expected = np.stack([naive(encoder, label, templates, "DE") for label in labels])
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
+def test_equal_labels_get_equal_bits():
+    features = ClassFeatures(HashEncoder()).of(ClassTexts("DE", ("a", "b", "a"), TEMPLATES))
+    assert features[0].tobytes() == features[2].tobytes()
+
+
+def test_a_text_that_languages_share_is_encoded_once():
+    encoder = HashEncoder()
+    bank = ClassFeatures(encoder)
+    bank.prepare([ClassTexts("DE", ("radio", "zug"), (("{}", 1),)), ClassTexts("NL", ("radio", "trein"), (("{}", 1),))])
+    bank.of(ClassTexts("EN", ("radio",), (("{}", 1),)))
+    assert sorted(text for text, _ in encoder.seen) == ["radio", "trein", "zug"]
+
+
+def test_a_tower_that_must_know_the_language_gets_each_language_apart():
+    encoder = HashEncoder(uses_language=True)
+    bank = ClassFeatures(encoder)
+    german, dutch = (ClassTexts(code, ("radio",), (("{}", 1),)) for code in ("DE", "NL"))
+    bank.prepare([german, dutch, german])
+    assert sorted(encoder.seen) == [("radio", "DE"), ("radio", "NL")]
+    assert not np.allclose(bank.of(german), bank.of(dutch))
+
+
+def test_other_templates_give_other_features_for_the_same_label():
+    bank = ClassFeatures(HashEncoder())
+    assert not np.allclose(
+        bank.of(ClassTexts("DE", ("a",), (("{}", 1),))), bank.of(ClassTexts("DE", ("a",), TEMPLATES))
+    )
+
+
+@pytest.mark.parametrize("template", ["no slot", "{} and {}", ""])
+def test_a_template_needs_exactly_one_slot(template):
+    with pytest.raises(ValueError, match="exactly one"):
+        ClassTexts("DE", ("a",), ((template, 1),))
+
+
+def test_groups_keep_order_and_lose_nothing():
+    sizes = [5, 1, 1, 9, 2, 2, 2, 2]
+    groups = list(grouped(range(8), lambda i: sizes[i], texts_at_once=6))
+    assert [i for group in groups for i in group] == list(range(8))
+    assert groups == [[0, 1], [2, 3], [4, 5, 6], [7]]
