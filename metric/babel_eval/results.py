@@ -85,6 +85,20 @@ def predictions_path(path: Path | str) -> Path:
     return Path(path).with_suffix(".predictions.parquet")
 
 
+def check_target(path: Path | str, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to write where a result file is, unless asked to go on with it or to replace it.
+
+    Raises:
+      FileExistsError: there is one, and neither was asked for.
+      NotADirectoryError: its folder is a file.
+    """
+    path = Path(path)
+    if path.exists() and not (resume or overwrite):
+        raise FileExistsError(f"{path} exists; go on with it by --resume, or replace it by --overwrite")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise NotADirectoryError(f"{path.parent} is a file; --out needs a folder to write {path.name} into")
+
+
 class ResultWriter:
     """Writes a run's results row by row; a kill at any moment loses at most the row under way."""
 
@@ -118,8 +132,7 @@ class ResultWriter:
         if self.path.exists() and resume:
             self._take_up(read_results(self.path))
             return
-        if self.path.exists() and not overwrite:
-            raise FileExistsError(f"{self.path} exists; go on with it by --resume, or replace it by --overwrite")
+        check_target(self.path, resume=resume, overwrite=overwrite)
         shutil.rmtree(self._parts, ignore_errors=True)
         self._parts.mkdir(parents=True)
         predictions_path(self.path).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from babel_eval.config import EvaluateConfig
 from babel_eval.images import ImageFeatures, encode_photos, find_photos, name_features
-from babel_eval.results import Results, ResultWriter
+from babel_eval.results import Results, ResultWriter, check_target
 from babel_eval.store import FeatureStore, default_store, image_key
 from babel_eval.texts import ClassFeatures
 from babel_eval.zero_shot import ENGLISH, LanguageResult, Scoring, ZeroShotRun
@@ -49,6 +49,7 @@ def run(
     Raises:
       ValueError, FileExistsError, ImportError: bad settings or input, before anything is written.
     """
+    check_target(config.out, resume=config.resume, overwrite=config.overwrite)
     labels, prompts = _labels(config)
     plan = _plan(config, labels, prompts)
     if encoder is None:
