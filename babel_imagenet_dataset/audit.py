@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from babel_imagenet_dataset.imagenet import english_class_names
@@ -30,6 +30,15 @@ FLAGS = {
 }
 """Each flag with its rule, in the order in which a row lists them."""
 
+TEMPLATE_FLAGS = {
+    "duplicate": "another template of the language is exactly the same; the mean over all gives it more weight",
+    "lost_slot": "the translation lost its slot, so that it was put at the end: ends with one space and `{}`",
+    "bare": "holds no word beside the slot",
+    "degenerate": "holds a piece of up to 12 characters, blanks included, five times in a row or more",
+    "double_space": "holds two spaces in a row",
+}
+"""Each flag of a template with its rule."""
+
 LONGEST = 45
 
 _BRACKETS = re.compile(r"[()\[\]（）]")
@@ -41,6 +50,7 @@ _INVISIBLE = re.compile(
 _LOOK_ALIKE = frozenset({"Latn", "Cyrl", "Grek"})
 # What may open or close a word: quotes and apostrophes, brackets, the stops of Tibetan, Ethiopic and Devanagari.
 _EDGES = frozenset("'‘’`\"“”«»׳״()[]（）་།።")
+_REPEATED = re.compile(r"(.{1,12}?)\1{4,}")
 _NEVER = re.compile("[;*¦]")
 _ABBREVIATED = re.compile(r"\b\w{1,3}\.$")
 
@@ -82,6 +92,22 @@ def flag_labels(labels: LanguageLabels) -> list[tuple[str, ...]]:
             **{flag: rule(label) for flag, rule in _PLAIN_RULES.items()},
         }
         flagged.append(tuple(flag for flag in FLAGS if found[flag]))
+    return flagged
+
+
+def flag_templates(templates: Sequence[str]) -> list[tuple[str, ...]]:
+    """Give the flags of each template of a language: names out of `TEMPLATE_FLAGS`, in its order."""
+    times = Counter(templates)
+    flagged = []
+    for template in templates:
+        found = {
+            "duplicate": times[template] > 1,
+            "lost_slot": template.endswith(" {}") and not template.endswith("  {}"),
+            "bare": not re.search(r"\w", template.replace("{}", "")),
+            "degenerate": _REPEATED.search(template) is not None,
+            "double_space": "  " in template,
+        }
+        flagged.append(tuple(flag for flag in TEMPLATE_FLAGS if found[flag]))
     return flagged
 
 

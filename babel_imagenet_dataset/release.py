@@ -17,6 +17,7 @@ import numpy as np
 from babel_imagenet_dataset.download import fetch
 from babel_imagenet_dataset.files import read_json, sha256_of_file
 from babel_imagenet_dataset.imagenet import N_CLASSES, english_class_names
+from babel_imagenet_dataset.languages import resolve
 from babel_imagenet_dataset.packaged import packaged_file
 
 REPOSITORY = "gregor-ge/Babel-ImageNet"
@@ -157,6 +158,16 @@ def load_prompts(path: Path | str | None = None, *, source: str = "auto", sha256
     raw = _checked_mapping(found, "templates")
     templates = {code: tuple(_read_templates(found, code, raw[code])) for code in sorted(raw)}
     return PromptFile(found, digest, templates)
+
+
+def labels_of(file: LabelFile, code: str) -> LanguageLabels:
+    """Give a file's labels of one language, by any code or alias that `languages.resolve` knows.
+
+    Raises:
+      ValueError: no language is known by this code, or the file lacks it; the file that has it is named.
+    """
+    (found,) = resolve([code], file.n_classes)
+    return file.languages[found]
 
 
 @cache
