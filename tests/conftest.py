@@ -113,3 +113,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     driver.set_page_load_timeout(60)
     yield Browser(driver)
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Give the folder of the reference's published files; it is never part of this repository.
+
+    It is the one that `BABEL_IMAGENET_REFERENCE` names, else `shared/upstream` beside the checkout.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "upstream"
+    folder = Path(os.environ.get("BABEL_IMAGENET_REFERENCE", beside))
+    if not folder.is_dir():
+        pytest.skip("the reference's published files are not at hand; BABEL_IMAGENET_REFERENCE names their folder")
+    return folder

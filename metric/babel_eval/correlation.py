@@ -48,7 +48,7 @@ class Points:
 
     def where(self, keep: np.ndarray) -> Points:
         """Give the points that a mask, bool [n_points], keeps."""
-        at = np.flatnonzero(keep)
+        at = np.flatnonzero(keep).tolist()
         return Points([self.models[i] for i in at], [self.languages[i] for i in at], self.x[at], self.y[at])
 
 
@@ -120,8 +120,8 @@ def correlate(
             f"confidence_level must lie between 0 and 1 and n_resamples be at least 0, "
             f"got {confidence_level} and {n_resamples}"
         )
-    models, model_of = np.unique(points.models, return_inverse=True)
-    languages, language_of = np.unique(points.languages, return_inverse=True)
+    models, model_of = np.unique(np.array(points.models), return_inverse=True)
+    languages, language_of = np.unique(np.array(points.languages), return_inverse=True)
     table = _Table(points.x.astype(float), points.y.astype(float), model_of, language_of)
     once = table.figures(np.ones((1, len(points.x))))
     draws = [
@@ -180,8 +180,8 @@ def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.nd
       float64 [n_weightings] in [-1, 1]; NaN where a score is constant over the points of positive weight.
     """
     total = weights.sum(axis=1, keepdims=True)
-    left = [values - (weights * values).sum(axis=1, keepdims=True) / total for values in (x, y)]
-    return _cosine(*left, weights, _noise(x), _noise(y))
+    left, right = (values - (weights * values).sum(axis=1, keepdims=True) / total for values in (x, y))
+    return _cosine(left, right, weights, _noise(x), _noise(y))
 
 
 def within_groups(x: np.ndarray, y: np.ndarray, group_of: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -198,8 +198,8 @@ def within_groups(x: np.ndarray, y: np.ndarray, group_of: np.ndarray, weights: n
     """
     member = np.eye(int(group_of.max()) + 1)[group_of]
     total = np.maximum(weights @ member, 1e-300)
-    left = [values - ((weights * values) @ member / total)[:, group_of] for values in (x, y)]
-    return _cosine(*left, weights, _noise(x), _noise(y))
+    left, right = (values - ((weights * values) @ member / total)[:, group_of] for values in (x, y))
+    return _cosine(left, right, weights, _noise(x), _noise(y))
 
 
 def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -283,7 +283,7 @@ def _leave_one_out(
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
     centred = x - x.mean()
     spread = float(centred @ centred)
-    if spread == 0:
+    if spread <= len(x) * _noise(x):
         return None, None
     slope = float(centred @ (y - y.mean())) / spread
     return slope, float(y.mean() - slope * x.mean())

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.browser
-HEAD = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+HEAD = (
+    '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<link rel="icon" href="data:,">'
+)
 
 
 def page(folder: Path, body: str) -> Path:
