@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,45 +68,81 @@ class Subset:
         return asdict(self)
 
 
-def read_decisions(paths: Iterable[Path | str], prompt: str) -> tuple[Photos, dict[Cell, Decisions]]:
+def read_decisions(
+    paths: Sequence[Path | str], prompt: str, names: Sequence[str] | None = None
+) -> tuple[Photos, dict[Cell, Decisions]]:
     """Read the decisions beside several result files, of one prompt set.
 
+    Args:
+      paths: result files; those without decisions beside them (the reference's) add nothing.
+      prompt: prompt set as in result files.
+      names: what to call the model of each file; `meta.model` where None.
+
     Returns:
-      the photos of all files together, and the decisions of each model and language; files without decisions beside
-      them (the reference's) add nothing.
+      the photos of all files together, and the decisions of each model and language.
 
     Raises:
       ValueError: the same photo has another class in another file.
     """
-    import pyarrow.parquet as pq
-
     place: dict[str, int] = {}
-    class_of: list[int] = []
+    class_of = np.zeros(0, dtype=np.int64)
     cells: dict[Cell, Decisions] = {}
-    for path in map(Path, paths):
+    for number, path in enumerate(map(Path, paths)):
         if not predictions_path(path).exists():
             continue
         results = read_results(path)
+        name = names[number] if names is not None else str(results.meta["model"])
         sizes = {row["lang"]: int(row["num_classes"]) for row in results.rows if row["prompt"] == prompt}
-        table = pq.read_table(predictions_path(path), filters=[("prompt", "==", prompt)])
-        for code, rows in _by_language(table):
-            names = rows["photo"].to_pylist()
-            for name, index in zip(names, rows["class_index"].to_pylist(), strict=True):
-                at = place.setdefault(name, len(place))
-                if at == len(class_of):
-                    class_of.append(index)
-                elif class_of[at] != index:
-                    raise ValueError(f"{path}: photo {name} has class {index}, in another file it has {class_of[at]}")
-            photo = np.array([place[name] for name in names], dtype=np.int32)
-            rank = rows["rank"].to_numpy().astype(np.int64)
-            cells[str(results.meta["model"]), code] = Decisions(photo, rank, sizes[code])
-    return Photos(np.array(class_of, dtype=np.int64)), cells
+        columns = _columns(predictions_path(path), prompt)
+        photo = np.array([place.setdefault(p, len(place)) for p in columns.photos], dtype=np.int32)[columns.photo]
+        class_of = _with_classes(class_of, list(place), photo, columns.class_index, path)
+        for code, rows in columns.languages:
+            cells[name, code] = Decisions(photo[rows], columns.rank[rows], sizes[code])
+    return Photos(class_of), cells
 
 
-def _by_language(table: Any) -> Iterator[tuple[str, Any]]:
-    codes = np.array(table["lang"].to_pylist())
-    for code in dict.fromkeys(codes.tolist()):
-        yield code, table.take(np.flatnonzero(codes == code))
+@dataclass(frozen=True)
+class _Columns:
+    """A file's rows of one prompt set: `photo` points into `photos`; a language is a run of rows."""
+
+    photos: list[str]
+    photo: np.ndarray
+    class_index: np.ndarray
+    rank: np.ndarray
+    languages: list[tuple[str, slice]]
+
+
+def _columns(path: Path, prompt: str) -> _Columns:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=["lang", "photo", "class_index", "rank"], filters=[("prompt", "==", prompt)])
+    language, photo = (pc.dictionary_encode(table[c].cast("string")).combine_chunks() for c in ("lang", "photo"))
+    codes, codes_of = language.dictionary.to_pylist(), language.indices.to_numpy()
+    order = np.argsort(codes_of, kind="stable")
+    bounds = np.searchsorted(codes_of[order], np.arange(len(codes) + 1))
+    return _Columns(
+        photo.dictionary.to_pylist(),
+        photo.indices.to_numpy()[order],
+        table["class_index"].to_numpy()[order].astype(np.int64),
+        table["rank"].to_numpy()[order].astype(np.int64),
+        [(code, slice(bounds[i], bounds[i + 1])) for i, code in enumerate(codes)],
+    )
+
+
+def _with_classes(
+    known: np.ndarray, photos: Sequence[str], photo: np.ndarray, class_index: np.ndarray, path: Path
+) -> np.ndarray:
+    """Add the classes of a file's photos, and check that a photo has the same in every file and language."""
+    class_of = np.concatenate([known, np.full(len(photos) - len(known), -1)])
+    fresh = class_of.copy()
+    fresh[photo] = class_index
+    clash = photo[((class_of[photo] >= 0) & (class_of[photo] != class_index)) | (fresh[photo] != class_index)]
+    if len(clash):
+        raise ValueError(
+            f"{path}: photo {photos[clash[0]]} has one class here, and another in a file or language before"
+        )
+    return fresh
 
 
 def subsample(

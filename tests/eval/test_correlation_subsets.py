@@ -115,6 +115,16 @@ def test_decisions_beside_result_files_are_read_with_photos_shared_between_model
     assert analysis.notes == []
 
 
+def test_a_photo_with_two_classes_is_an_error(tmp_path):
+    for model, index in (("a", 7), ("b", 8)):
+        writer = ResultWriter(tmp_path / f"{model}.json", {"model": model}, [("DE", "label")])
+        decisions = Predictions(("p",), np.array([index]), np.array([index]), np.array([0]))
+        writer.add({"lang": "DE", "prompt": "label", "num_classes": 3, "accuracy": 1.0}, decisions)
+        writer.finish()
+    with pytest.raises(ValueError, match=r"b.json: photo p has one class here, and another"):
+        read_decisions([tmp_path / "a.json", tmp_path / "b.json"], "label")
+
+
 def test_without_decisions_only_languages_are_left_out_and_it_is_said(tmp_path, reference_data):
     files = sorted(reference_data.glob("results/**/*.json"))
     analysis = analyse(files, n_resamples=0, n_draws=3)
