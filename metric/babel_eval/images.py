@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from babel_eval.encoders.base import Encoder
 
+NAMES = "names"
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 FORMS = (
     "sample (20 photos, extra [sample]), names (no photos: English names stand in for them), a folder with one "
@@ -310,4 +311,4 @@ def name_features(encoder: Encoder) -> ImageFeatures:
     from babel_zsic.classification import unit_rows
 
     features = unit_rows(encoder.encode_texts(list(english_class_names()), "EN"))
-    return ImageFeatures(tuple(wnids()), np.arange(1000, dtype=np.int64), features, (), kind="names")
+    return ImageFeatures(tuple(wnids()), np.arange(1000, dtype=np.int64), features, (), kind=NAMES)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from babel_eval.config import EvaluateConfig
-from babel_eval.images import ImageFeatures, encode_photos, find_photos, name_features
+from babel_eval.images import NAMES, ImageFeatures, PhotoSet, encode_photos, find_photos, name_features
 from babel_eval.results import Results, ResultWriter, check_target
 from babel_eval.store import FeatureStore, default_store, image_key
 from babel_eval.texts import ClassFeatures
@@ -52,11 +52,12 @@ def run(
     check_target(config.out, resume=config.resume, overwrite=config.overwrite)
     labels, prompts = _labels(config)
     plan = _plan(config, labels, prompts)
+    photos = None if config.images == NAMES else find_photos(config.images)
     if encoder is None:
         from babel_eval.encoders import load_encoder
 
         encoder = load_encoder(config.model, device=config.device, dtype=config.dtype)
-    images = image_features(config, encoder, progress=progress)
+    images = image_features(config, encoder, photos, progress=progress)
     scoring = scoring or Scoring()
     meta = _meta(config, encoder, images, labels, prompts, scoring)
     keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
@@ -76,11 +77,12 @@ def run(
     return writer.results
 
 
-def image_features(config: EvaluateConfig, encoder: Encoder, *, progress: bool = False) -> ImageFeatures:
-    """Give the run's image features: English names for `names`, else photos, from the store where it has them."""
-    if config.images == "names":
+def image_features(
+    config: EvaluateConfig, encoder: Encoder, photos: PhotoSet | None, *, progress: bool = False
+) -> ImageFeatures:
+    """Give the features of photos, from the store where it has them; English names stand in where there are none."""
+    if photos is None:
         return name_features(encoder)
-    photos = find_photos(config.images)
     store = FeatureStore(config.store or default_store())
     key = image_key(encoder, photos)
     if (known := store.load(key)) is not None:
@@ -97,11 +99,7 @@ def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
 
 def _plan(config: EvaluateConfig, labels: LabelFile, prompts: PromptFile | None) -> list[tuple[str, str]]:
     languages = resolve(config.languages, labels.n_classes)
-    pairs = (
-        (language, choose(prompt, language, prompts))
-        for prompt in config.prompt_sets
-        for language in languages
-    )
+    pairs = ((language, choose(prompt, language, prompts)) for prompt in config.prompt_sets for language in languages)
     return list(dict.fromkeys(pairs))
 
 

@@ -46,10 +46,12 @@ def demo(
 
 def _dataset(console: Console, folder: Path) -> None:
     """Build the dataset's folder and show one language as `load_dataset` gives it back."""
-    from babel_imagenet_dataset.export import build
     from datasets import load_dataset
 
-    build(folder)
+    from babel_imagenet_dataset.export import build
+    from babel_imagenet_dataset.release import load_labels, load_prompts
+
+    build(load_labels(), load_prompts(), folder)
     german = load_dataset(str(folder), "de", split="test")
     console.print(f"made: {folder}; load_dataset({str(folder)!r}, 'de') has {len(german)} rows, the first is")
     console.print(german[0])
