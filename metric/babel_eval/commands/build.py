@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babel_eval.commands.label_sources import Source, SourceOptions, label_file_from
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,16 +34,59 @@ def build(
     with_metric: Annotated[
         bool, typer.Option("--with-metric/--without-metric", help=f"also copy the metric beside it, as {METRIC}/")
     ] = False,
+    source: Annotated[
+        Source, typer.Option(help="release: a label file; babelnet, wordnets: chosen anew, by the paper's rule")
+    ] = Source.RELEASE,
+    work: Annotated[
+        Path, typer.Option(help="babelnet, wordnets: folder for answers, labels and their provenance")
+    ] = Path("babel-labels"),
+    all_languages: Annotated[
+        bool,
+        typer.Option(
+            "--all-languages/--chosen-languages", help="babelnet, wordnets: only languages of 10 labels or more"
+        ),
+    ] = False,
+    wordnet: Annotated[
+        list[str] | None, typer.Option(help="wordnets: CODE=PATH or PATH of a .xml, .tab or .tsv; once for each")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="babelnet: count calls and days, and stop")] = False,
+    base_url: Annotated[
+        str, typer.Option(help="babelnet: the API's address, for a server of your own")
+    ] = "https://babelnet.io/v9",
+    daily_quota: Annotated[int, typer.Option(help="babelnet: calls a day; 0 for no end")] = 1000,
+    languages_per_call: Annotated[
+        int, typer.Option(help="babelnet: 3 is all its own server answers; 0 asks for every language at once")
+    ] = 3,
 ) -> None:
     """Write the labels as Parquet, a configuration a language, with a dataset card.
 
     In the folder that then holds it, `load_dataset("babel-imagenet", "de")` works without a network.
+
+    With --source babelnet the labels are chosen anew from BabelNet's senses; the key stands in BABELNET_KEY, and a
+    crawl that was stopped, or whose day's calls are used, goes on when the same command runs again.
     """
     from rich.console import Console
 
     from babel_imagenet_dataset.release import load_labels, load_prompts
 
     console = Console()
+    if source is not Source.RELEASE or dry_run or wordnet:
+        if labels is not None:
+            raise ValueError(f"--labels is a label file; with --source {source.value} the labels are chosen anew")
+        options = SourceOptions(
+            languages=languages,
+            work=work,
+            all_languages=all_languages,
+            dry_run=dry_run,
+            base_url=base_url,
+            daily_quota=daily_quota,
+            languages_per_call=languages_per_call,
+            wordnets=wordnet or (),
+        )
+        chosen = label_file_from(console, source, options)
+        if chosen is None:
+            return
+        labels, languages = str(chosen), "all"
     label_file, prompt_file = load_labels(labels), load_prompts(prompts)
     console.print(f"labels: {label_file.path}\nprompts: {prompt_file.path}", highlight=False, soft_wrap=True)
     written = _build(console, label_file, prompt_file, out, languages)
