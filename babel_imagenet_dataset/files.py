@@ -91,14 +91,29 @@ def read_json(path: Path | str) -> Any:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: the file is cut short or is no JSON; the message names file, line and column.
+      ValueError: the file is cut short or is no JSON; the message names file, line and column. Or an object holds a
+        key twice, of which the standard library would keep the last one in silence.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_object)
+    except RepeatedKeyError as error:
+        raise ValueError(f"{path}: {error}") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: no valid JSON at line {error.lineno}, column {error.colno} ({error.msg})") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 at byte {error.start}") from error
+
+
+class RepeatedKeyError(ValueError):
+    """A JSON object holds the same key twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise RepeatedKeyError(f"the key {next(key for key in found if keys.count(key) > 1)!r} stands twice")
+    return found
 
 
 def _umask() -> int:
