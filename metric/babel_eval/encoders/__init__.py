@@ -26,23 +26,60 @@ FAMILIES = {
         "babel_eval.encoders.open_clip_models",
         "any model of open_clip",
     ),
+    "transformers": Family(
+        "transformers:ORG/NAME, transformers:FOLDER",
+        "babel_eval.encoders.transformers_models",
+        "CLIP, SigLIP, SigLIP 2, AltCLIP, Chinese-CLIP, MetaCLIP 2, …",
+    ),
+    "sentence-transformers": Family(
+        "sentence-transformers:NAME, sentence-transformers:TEXT+images:IMAGES",
+        "babel_eval.encoders.sentence_models",
+        "needs the extra [sentence-transformers]",
+    ),
+    "m-clip": Family(
+        "m-clip:M-CLIP/NAME, m-clip:FOLDER+images:open_clip:NAME@TAG",
+        "babel_eval.encoders.m_clip",
+        "a multilingual text tower with its image tower out of open_clip",
+    ),
+    "features": Family("features:FOLDER", "babel_eval.encoders.stored", "features made elsewhere, in safetensors"),
 }
+PEFT = "+peft:"
 
 
-def load_encoder(model: str, *, device: str | None = None, dtype: str = "fp32") -> Encoder:
+def load_encoder(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: str = "fp32",
+    language_token: str = "fallback",
+    reference_mode: bool = False,
+) -> Encoder:
     """Load the encoder that a model string names.
 
     Args:
-      model: `FAMILY` or `FAMILY:NAME`; see `FAMILIES`.
+      model: `FAMILY` or `FAMILY:NAME`, see `FAMILIES`; `…+peft:PATH_OR_REPO` puts a language adapter on its text tower.
       device: as torch names it; None takes CUDA, MPS or the CPU, whichever is there.
       dtype: `fp32`, `bf16` or `fp16`.
+      language_token: what towers that mark the language do where they have no token for it: `strict`, `skip` or
+        `fallback` (see `nllb.LanguageTokens`).
+      reference_mode: mark languages as the reference runner does.
 
     Raises:
       ValueError: the family is unknown (the message lists the accepted forms), or its loader refuses the name.
       ImportError: the family needs a package that is not installed (the message has the pip line).
     """
-    family, _, name = model.partition(":")
+    base, has_adapter, adapter = model.partition(PEFT)
+    family, _, name = base.partition(":")
     if family not in FAMILIES:
         forms = "; ".join(f.form for f in FAMILIES.values())
         raise ValueError(f"model {model!r} is of no known family; accepted: {forms}. See: babel-imagenet models")
-    return import_module(FAMILIES[family].module).load(name, device=choose_device(device), dtype=dtype)
+    if has_adapter and not adapter:
+        raise ValueError(f"model {model!r}: after {PEFT} comes a folder or a repository with an adapter")
+    encoder = import_module(FAMILIES[family].module).load(name, device=choose_device(device), dtype=dtype)
+    if getattr(encoder, "language_tokens", None) is not None:
+        encoder.use_tokens(language_token, reference=reference_mode)
+    if not has_adapter:
+        return encoder
+    from babel_eval.encoders.peft_adapters import put_on
+
+    return put_on(encoder, adapter)

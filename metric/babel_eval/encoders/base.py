@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from babel_eval.encoders.batching import Halving, encode_in_batches
 
 if TYPE_CHECKING:
     import torch
@@ -58,8 +61,12 @@ class Encoder(Protocol):
         ...
 
 
+class LanguageSkipped(ValueError):  # noqa: N818  (no mistake of the user's: a policy)
+    """A language that the user asked to leave out where the model has no token for it."""
+
+
 class TorchEncoder:
-    """What the torch families share; a family fills in `preprocess`, `encode_pixels`, `tokenize` and `text_model`.
+    """What the torch families share; a family fills in `preprocess`, `forward_pixels`, `tokenize` and `text_model`.
 
     Attributes:
       text_model: the text tower and nothing of the image tower (what a PEFT adapter wraps), called as
@@ -70,6 +77,8 @@ class TorchEncoder:
       token_budget: most tokens a batch of texts holds, padding counted.
       image_fingerprint: 64 hex digits over what determines the features of photos alone. An adapter on the text side
         leaves it as it was, so stored photo features stay good.
+      text_fingerprint: 64 hex digits over the text tower's weights and tokenizer, whatever the dtype: what an adapter
+        was trained on.
       random_weights: True where the weights were drawn, not learnt (benchmarks); results must say so.
     """
 
@@ -78,18 +87,45 @@ class TorchEncoder:
     dim: int
     device: str
     image_fingerprint: str
+    text_fingerprint: str
     text_model: torch.nn.Module
+    _dtype: torch.dtype
     pad_id: int = 0
     full_length: int | None = None
     token_budget: int = 16_384
+
+    @cached_property
+    def _text_halving(self) -> Halving:
+        return Halving()
+
+    @cached_property
+    def _image_halving(self) -> Halving:
+        return Halving()
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Turn one RGB photo into the tower's input, float32 [channels, height, width]."""
         raise TypeError(f"{type(self).__name__} must define preprocess")
 
+    def forward_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give raw features [n_images, dim] of a batch of `preprocess` outputs, already on the device and cast."""
+        raise TypeError(f"{type(self).__name__} must define forward_pixels")
+
     def encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
-        """Give raw features, float32 [n_images, dim], of a batch of `preprocess` outputs."""
-        raise TypeError(f"{type(self).__name__} must define encode_pixels")
+        """Give raw features, float32 [n_images, dim], of a batch of `preprocess` outputs; no photo gives [0, dim].
+
+        A batch that does not fit into memory is halved and tried again.
+        """
+        if not len(pixels):
+            return np.zeros((0, self.dim), dtype=np.float32)
+        rows = list(range(len(pixels)))
+        return self._image_halving.run(rows, lambda some: self._encode_pixels(pixels[some]))
+
+    def _encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            features = self.forward_pixels(pixels.to(device=self.device, dtype=getattr(self, "_dtype", torch.float32)))
+        return features.float().cpu().numpy()
 
     def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Give raw features, float32 [n_images, dim], of photos in the order given; no photo gives [0, dim]."""
@@ -125,15 +161,17 @@ class TorchEncoder:
         Texts of equal tokens are computed once; the rest goes through the tower in batches of like length. The tower
         computes in evaluation mode, whatever mode it was in, and without gradients.
         """
-        from babel_eval.encoders.batching import encode_in_batches
-
         rows: dict[tuple[int, ...], int] = {}
         where = [rows.setdefault(tuple(one), len(rows)) for one in self.tokenize(texts, language)]
         distinct = list(rows)
         lengths = [max(len(one), self.full_length or 0) for one in distinct]
         with evaluating(self.text_model):
             features = encode_in_batches(
-                lengths, self.dim, lambda places: self._encode_tokens([distinct[i] for i in places]), self.token_budget
+                lengths,
+                self.dim,
+                lambda places: self._encode_tokens([distinct[i] for i in places]),
+                self.token_budget,
+                self._text_halving,
             )
         return features[where]
 
@@ -171,18 +209,30 @@ def torch_dtype(dtype: str) -> torch.dtype:
 
 
 def fingerprint_of(*parts: object) -> str:
-    """Give 64 hex digits over modules (names, shapes and bytes of their weights) and plain values, in order."""
+    """Give 64 hex digits over modules (names, shapes, bytes of their weights), tensors and plain values, in order."""
     import torch
 
     digest = hashlib.sha256()
     for part in parts:
-        if not isinstance(part, torch.nn.Module):
+        if not isinstance(part, (torch.nn.Module, torch.Tensor)):
             digest.update(f"{part!r};".encode())
             continue
-        for name, tensor in part.state_dict().items():
+        tensors = part.state_dict() if isinstance(part, torch.nn.Module) else {"": part}
+        for name, tensor in tensors.items():
             digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            raw: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            digest.update(raw)
     return digest.hexdigest()
+
+
+def describe_tokenizer(tokenizer: Any) -> str:
+    """Give a string that differs wherever the tokenizer would: its class, its cut-off, and its vocabulary and rules."""
+    inner = getattr(tokenizer, "tokenizer", tokenizer)
+    backend = getattr(inner, "backend_tokenizer", None)
+    vocabulary = backend.to_str() if backend is not None else sorted(getattr(inner, "encoder", {}).items())
+    settings = [getattr(tokenizer, name, None) for name in ("context_length", "strip_sep_token", "padding_side")]
+    clean = getattr(getattr(tokenizer, "clean_fn", None), "__name__", None)
+    return f"{type(tokenizer).__name__};{settings};{clean};{fingerprint_of(vocabulary)}"
 
 
 def choose_device(device: str | None) -> str:

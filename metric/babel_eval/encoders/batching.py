@@ -34,32 +34,44 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def encode_in_batches(
-    lengths: Sequence[int], dim: int, encode: Callable[[list[int]], np.ndarray], budget: int
+    lengths: Sequence[int],
+    dim: int,
+    encode: Callable[[list[int]], np.ndarray],
+    budget: int,
+    halving: Halving | None = None,
 ) -> np.ndarray:
     """Run `encode` on token batches and give its rows in the order of `lengths`, float32 [n_texts, dim].
 
-    A batch that does not fit into memory is halved and tried again (see `encode_halving`).
+    A batch that does not fit into memory is halved and tried again; `halving` remembers over calls what fits.
     """
     features = np.empty((len(lengths), dim), dtype=np.float32)
-    encode = encode_halving(encode)
+    halving = halving or Halving()
     for positions in token_batches(lengths, budget):
-        features[positions] = encode(positions)
+        features[positions] = halving.run(positions, encode, cost=max(1, lengths[positions[0]]))
     return features
 
 
-def encode_halving(encode: Callable[[list[int]], np.ndarray]) -> Callable[[list[int]], np.ndarray]:
-    """Wrap `encode` so that a batch that runs out of memory is halved until it fits; rows come in the same order.
+class Halving:
+    """Runs batches; one that runs out of memory is halved until it fits, and later ones are no dearer than that.
 
-    The first halving is said once, in the log; batches after it are no larger than the last that fitted.
-
-    Raises:
-      MemoryError: by the wrapped function, when one item alone does not fit.
+    The first halving is said in the log, the others are not.
     """
-    limit: int | None = None
 
-    def encode_part(items: list[int]) -> np.ndarray:
-        nonlocal limit
-        size = len(items) if limit is None else min(len(items), limit)
+    def __init__(self) -> None:
+        self.budget: int | None = None
+
+    def run(self, items: list[int], encode: Callable[[list[int]], np.ndarray], cost: int = 1) -> np.ndarray:
+        """Give `encode`'s rows for items, in their order, in as many pieces as memory asks for.
+
+        Args:
+          items: at least one position.
+          encode: gives one row for each position.
+          cost: what one item takes, in any unit that is the same for all calls (tokens, photos).
+
+        Raises:
+          MemoryError: one item alone does not fit.
+        """
+        size = len(items) if self.budget is None else max(1, min(len(items), self.budget // cost))
         parts: list[np.ndarray] = []
         while items:
             try:
@@ -69,18 +81,18 @@ def encode_halving(encode: Callable[[list[int]], np.ndarray]) -> Callable[[list[
                     raise
                 if size == 1:
                     raise MemoryError(
-                        "one item alone does not fit into memory; try --dtype bf16 or --device cpu"
+                        "one item alone does not fit into memory; try --dtype bf16, --device cpu"
                     ) from error
             else:
                 items = items[size:]
                 continue
-            if limit is None:
+            # Outside of the handler, where the error no longer holds the failed batch.
+            if self.budget is None:
                 log.warning("out of memory at a batch of %d; going on with batches half as large", size)
-            limit = size = size // 2
+            size //= 2
+            self.budget = size * cost
             _free_cache()
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    return encode_part
 
 
 def is_out_of_memory(error: BaseException) -> bool:

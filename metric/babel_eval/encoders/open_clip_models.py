@@ -6,12 +6,11 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from babel_eval.encoders.base import TorchEncoder, fingerprint_of, torch_dtype
-from babel_eval.encoders.batching import encode_halving
+from babel_eval.encoders.base import TorchEncoder, describe_tokenizer, fingerprint_of, torch_dtype
+from babel_eval.encoders.nllb import LanguageTokens, marks_languages
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +34,14 @@ class OpenClipEncoder(TorchEncoder):
         preprocessing = PreprocessCfg(**model.visual.preprocess_cfg)
         self.image_fingerprint = fingerprint_of("open_clip image", model.visual, dtype, asdict(preprocessing))
         self.text_model = text_tower(model)
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_model, describe_tokenizer(tokenizer))
+        self.text_fingerprint = fingerprint_of("open_clip text", self.text_model, describe_tokenizer(tokenizer))
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint)
         self.parameters = sum(p.numel() for p in model.parameters())
         self._dtype, self._clip, self._tokenizer = torch_dtype(dtype), model, tokenizer
         self._transform = image_transform_v2(preprocessing, is_train=False)
+        inner = getattr(tokenizer, "tokenizer", None)
+        self.language_tokens = LanguageTokens() if marks_languages(inner) else None
+        self.uses_language = self.language_tokens is not None
         self._set_padding()
         model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
         self.text_model.to(device=device, dtype=self._dtype)
@@ -53,31 +56,54 @@ class OpenClipEncoder(TorchEncoder):
             exact = False  # padding could hold the highest id, and would then be what is pooled
         self.full_length = None if exact else int(self._tokenizer.context_length)
 
+    def use_tokens(self, policy: str, *, reference: bool = False) -> None:
+        """Choose what happens to languages without a token (NLLB towers only), or mark them as the reference does."""
+        self.language_tokens = LanguageTokens(policy, reference=reference)
+        if reference:
+            self.fingerprint = fingerprint_of(self.fingerprint, "reference tokens")
+
+    def token_use(self, labels: Sequence[str], language: str) -> str | None:
+        """Say how the tokenizer saw a language (`native: deu_Latn`); None where it needs not know the language."""
+        return None if self.language_tokens is None else str(self.language_tokens.use(labels, language))
+
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Resize, crop and normalise as the model's own configuration says."""
         return self._transform(image)
 
-    def encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
-        """Give raw features, float32 [n_images, dim]; a batch too large for memory is halved."""
-        encode = encode_halving(lambda rows: self._encode_pixels(pixels[rows]))
-        return encode(list(range(len(pixels)))) if len(pixels) else np.zeros((0, self.dim), dtype=np.float32)
-
-    def _encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
-        import torch
-
-        with torch.inference_mode():
-            features = self._clip.encode_image(pixels.to(device=self.device, dtype=self._dtype), normalize=False)
-        return features.float().cpu().numpy()
+    def forward_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Give raw features [n_images, dim] of a batch on the encoder's device and in its dtype."""
+        return self._clip.encode_image(pixels, normalize=False)
 
     def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
         """Give open_clip's own ids, cut at the last that is not padding where the tower is exact at any length."""
         if not texts:
             return []
+        if self.language_tokens is not None:
+            tokens = self.language_tokens.of(texts, language)
+            return marked_ids(self._tokenizer, texts, tokens)
         padded = self._tokenizer(list(texts)).numpy()
         if self.full_length is not None:
             return padded.tolist()
         ends = padded.shape[1] - (padded[:, ::-1] != self.pad_id).argmax(axis=1)
         return [row[:end].tolist() for row, end in zip(padded, ends, strict=True)]
+
+
+def marked_ids(tokenizer: Any, texts: Sequence[str], tokens: Sequence[str]) -> list[list[int]]:
+    """Give NLLB's ids of texts, each with its own language token, cut at the tokenizer's context length.
+
+    NLLB's tokenizer keeps the last language it was set to; nothing is set here, so no text gets another's token. The
+    token stands before the text, or after its end in the tokenizer's old manner (`legacy_behaviour`).
+    """
+    inner = tokenizer.tokenizer
+    plain = inner([tokenizer.clean_fn(text) for text in texts], add_special_tokens=False)["input_ids"]
+    marks = inner.convert_tokens_to_ids(list(tokens))
+    unknown = {token for token, mark in zip(tokens, marks, strict=True) if mark == inner.unk_token_id}
+    if unknown:
+        raise ValueError(f"the tokenizer has no language token {', '.join(sorted(unknown))}")
+    end, room = inner.eos_token_id, tokenizer.context_length - 2
+    if getattr(inner, "legacy_behaviour", False):
+        return [[*ids[:room], end, mark] for ids, mark in zip(plain, marks, strict=True)]
+    return [[mark, *ids[:room], end] for ids, mark in zip(plain, marks, strict=True)]
 
 
 def load(name: str, *, device: str, dtype: str) -> OpenClipEncoder:
@@ -93,7 +119,8 @@ def load(name: str, *, device: str, dtype: str) -> OpenClipEncoder:
     Weights are safetensors, or read with `weights_only=True`; nothing of a model is run as code.
 
     Raises:
-      ValueError: an unknown name or tag (the message proposes the nearest), no weights, or a mismatch of activations.
+      ValueError: an unknown name or tag (the message proposes the nearest), no weights, or weights that only a pickle
+        could read.
     """
     import open_clip
 
@@ -104,7 +131,7 @@ def load(name: str, *, device: str, dtype: str) -> OpenClipEncoder:
         else:
             model = open_clip.create_model(reference, require_pretrained=True, **arguments)
         tokenizer = open_clip.get_tokenizer(reference)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, UnpicklingError) as error:
         raise ValueError(f"open_clip could not load {name!r}: {error}") from error
     encoder = OpenClipEncoder(name, model, tokenizer, device=device, dtype=dtype)
     encoder.random_weights = name.endswith(f"@{RANDOM}")
@@ -126,7 +153,7 @@ def _resolve(name: str) -> tuple[str, dict[str, Any]]:
 def _checked_folder(folder: Path) -> str:
     if not (folder / "open_clip_config.json").is_file():
         raise ValueError(f"{folder}: no open_clip_config.json; `open_clip.push_to_hf_hub` writes such a folder")
-    if not any(folder.glob(pattern) for pattern in ("*.safetensors", "*.bin", "*.pth")):
+    if not any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "*.bin", "*.pth")):
         raise ValueError(f"{folder}: no weights (open_clip_model.safetensors) beside open_clip_config.json")
     return f"local-dir:{folder}"
 
@@ -150,12 +177,6 @@ def _checked_pair(architecture: str, tag: str) -> tuple[str, dict[str, Any]]:
             f"open_clip:{architecture} has no weights {tag!r}; "
             f"write {architecture}@TAG with TAG one of: {', '.join(tags)}"
         )
-    quick = bool(open_clip.get_model_config(architecture).get("quick_gelu"))
-    if quick and not config.get("quick_gelu"):
-        raise ValueError(
-            f"the weights {tag!r} were trained with GELU, {architecture} computes QuickGELU and would give "
-            f"wrong features; use {architecture.removesuffix('-quickgelu')}@{tag}"
-        )
     return architecture, {"pretrained": tag, "force_quick_gelu": bool(config.get("quick_gelu"))}
 
 
@@ -166,13 +187,3 @@ def _random_model(architecture: str) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return open_clip.create_model(architecture, pretrained=None, pretrained_hf=False)
-
-
-def describe_tokenizer(tokenizer: Any) -> str:
-    """Give a string that differs wherever the tokenizer would: its class, its cut-off, and its vocabulary and rules."""
-    inner = getattr(tokenizer, "tokenizer", tokenizer)
-    backend = getattr(inner, "backend_tokenizer", None)
-    vocabulary = backend.to_str() if backend is not None else sorted(getattr(inner, "encoder", {}).items())
-    clean = getattr(getattr(tokenizer, "clean_fn", None), "__name__", None)
-    strip = getattr(tokenizer, "strip_sep_token", None)
-    return f"{type(tokenizer).__name__};{tokenizer.context_length};{clean};{strip};{fingerprint_of(vocabulary)}"
