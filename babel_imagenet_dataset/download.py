@@ -15,7 +15,8 @@ BASE_URL = "https://raw.githubusercontent.com"
 BASE_URL_VARIABLE = "BABEL_IMAGENET_BASE_URL"
 ATTEMPTS = 6
 
-_CHUNK = 1 << 16
+# Of a transfer that is cut, what came since the last whole chunk is lost: small chunks.
+_CHUNK = 1 << 12
 _TIMEOUT = (10.0, 30.0)
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 
