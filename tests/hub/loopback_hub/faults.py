@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+# For the task that handles a request: after how many bytes its answer is to be cut.
+CUT_ANSWER_AFTER: ContextVar[int | None] = ContextVar("CUT_ANSWER_AFTER", default=None)
 
 
 @dataclass
@@ -80,7 +84,7 @@ async def suffer(
         while left > 0 and (piece := await request.content.read(min(left, 65536))):
             left -= len(piece)
         return cut(request)
-    request["cut_answer_after"] = fault.cut_answer_after
+    CUT_ANSWER_AFTER.set(fault.cut_answer_after)
     answer = await handler(request)
     return cut(request) if fault.lose_answer else answer
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from loopback_hub.access import STORE, check_signature, known_user, readable, sign, user_of, writable
 from loopback_hub.cards import front_matter
+from loopback_hub.faults import CUT_ANSWER_AFTER
 from loopback_hub.store import Commit, Entry, Refused, Repo
 
 PAGE = 1000
@@ -226,7 +227,7 @@ async def send_file(request: web.Request, path: Path, headers: Mapping[str, str]
 
 
 async def _stream(request: web.Request, answer: web.StreamResponse, path: Path, start: int, stop: int) -> None:
-    budget = request.get("cut_answer_after")
+    budget = CUT_ANSWER_AFTER.get()
     with open(path, "rb") as file:
         file.seek(start)
         left = stop - start if budget is None else min(budget, stop - start)

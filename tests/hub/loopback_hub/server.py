@@ -16,7 +16,7 @@ from aiohttp import web
 
 from loopback_hub import reading, writing
 from loopback_hub.access import SECRET, STORE, refusal
-from loopback_hub.faults import Fault, suffer
+from loopback_hub.faults import CUT_ANSWER_AFTER, Fault, suffer
 from loopback_hub.store import Refused, Store, User
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -164,6 +164,7 @@ class LoopbackHub:
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
+        CUT_ANSWER_AFTER.set(None)  # one task serves all requests of a connection
         name = _NAMES.get(request.match_info.handler, "unknown")
         answer = await self._handle(request, handler, name)
         user = self.store.users.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
