@@ -81,7 +81,7 @@ class BabelImageNet(datasets.GeneratorBasedBuilder):
 
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = BabelImageNetConfig
-    BUILDER_CONFIGS = [  # noqa: RUF012 (the attribute is read by `datasets` as it stands)
+    BUILDER_CONFIGS = [  # noqa: RUF012
         *(
             BabelImageNetConfig(
                 name=code.lower(),
@@ -104,6 +104,10 @@ class BabelImageNet(datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        if self.config.name != PROMPTS:
+            release.labels_of(
+                self.config.label_file(), self.config.name
+            )  # a lacking language is told before work begins
         return [datasets.SplitGenerator(name=SPLIT)]
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -98,7 +98,7 @@ def build(
     Raises:
       ValueError: a selector is not known, or `out` is no folder that a build wrote.
     """
-    target = Path(out).absolute()
+    target = Path(out).expanduser().resolve()
     codes = sorted(resolve(selectors, labels.n_classes))
     check_replaceable(target)
     tables = {code.lower(): label_table(labels.languages[code]) for code in codes}
@@ -159,7 +159,7 @@ def render_card(
     counts = Counter(flag for row in statistics for flag, n in row.flags.items() for _ in range(n))
     template_counts = Counter(flag for row in tables[PROMPTS].column("flags").to_pylist() for flag in row)
     card = DatasetCard.from_template(
-        card_data(statistics, tables),
+        card_data(statistics, tables, is_published=labels.release is not None),
         template_str=(files("babel_imagenet_dataset") / "card.md").read_text(encoding="utf-8"),
         statistics=statistics,
         n_labels=n_labels,
@@ -177,8 +177,8 @@ def render_card(
     return str(card).rstrip("\n") + "\n"
 
 
-def card_data(statistics: Sequence[LanguageStatistics], tables: dict[str, pa.Table]) -> Any:
-    """Give the card's YAML as `huggingface_hub` holds it."""
+def card_data(statistics: Sequence[LanguageStatistics], tables: dict[str, pa.Table], *, is_published: bool) -> Any:
+    """Give the card's YAML as `huggingface_hub` holds it; the licence of labels of one's own stands in its text."""
     from huggingface_hub import DatasetCardData
 
     tags = [row.language.tag for row in statistics]
@@ -188,8 +188,8 @@ def card_data(statistics: Sequence[LanguageStatistics], tables: dict[str, pa.Tab
         language=sorted({tag.split("-")[0] for tag in tags}),
         language_bcp47=sorted(tag for tag in tags if "-" in tag) or None,
         license="other",
-        license_name="babelnet-non-commercial",
-        license_link="https://babelnet.org/full-license",
+        license_name="babelnet-non-commercial" if is_published else "terms-of-the-label-file",
+        license_link="https://babelnet.org/full-license" if is_published else "README.md",
         multilinguality=["multilingual"],
         language_creators=["found"],
         annotations_creators=["machine-generated"],
