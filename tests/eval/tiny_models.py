@@ -1,4 +1,4 @@
-"""Tiny models of real architectures, with random weights and real tokenizers, written as folders that libraries read."""
+"""Tiny models of real architectures, with random weights and real tokenizers, in folders that libraries read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXTS = (
-    "tench", "Schleie", "a photo of a goldfish.", "虎鲸", "大白鯊", "Катран, или акула", "ปลา", "ስልክ", "سمكة القرش الأبيض",
-    "large white shark (Carcharodon carcharias)", "Ω", "naïve", "an unusually long label of very many words " * 4,
-    "ニシキヘビ", "Tench", "  spaced   out ", "o'clock {braces}",
+    "tench", "Schleie", "a photo of a goldfish.", "虎鲸", "大白鯊", "Катран, или акула", "ปลา", "ስልክ",
+    "سمكة القرش الأبيض", "large white shark (Carcharodon carcharias)", "Ω", "naïve",
+    "an unusually long label of very many words " * 4, "ニシキヘビ", "Tench", "  spaced   out ", "o'clock {braces}",
 )  # fmt: skip
 SIZE = 32
 IMAGES: dict[str, Any] = {"image_size": SIZE, "width": 32, "layers": 2, "head_width": 16, "patch_size": 8}

@@ -91,8 +91,9 @@ class OpenClipEncoder(TorchEncoder):
 def marked_ids(tokenizer: Any, texts: Sequence[str], tokens: Sequence[str]) -> list[list[int]]:
     """Give NLLB's ids of texts, each with its own language token, cut at the tokenizer's context length.
 
-    NLLB's tokenizer keeps the last language it was set to; nothing is set here, so no text gets another's token. The
-    token stands before the text, or after its end in the tokenizer's old manner (`legacy_behaviour`).
+    NLLB's tokenizer keeps the last language it was set to, or falls back to English at the next call (what open_clip's
+    `set_language` meets with transformers 5); nothing is set here, so no text gets another's token. The token stands
+    before the text, or after its end in the tokenizer's old manner (`legacy_behaviour`).
     """
     inner = tokenizer.tokenizer
     plain = inner([tokenizer.clean_fn(text) for text in texts], add_special_tokens=False)["input_ids"]

@@ -12,7 +12,7 @@ from torch import nn
 
 from babel_eval.encoders.base import TorchEncoder, describe_tokenizer, fingerprint_of, torch_dtype
 from babel_eval.encoders.paired import SUFFIX
-from babel_eval.encoders.transformers_models import only_tower, split_revision, token_ids
+from babel_eval.encoders.transformers_models import only_tower, split_revision
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,36 +41,35 @@ class SentenceEncoder(TorchEncoder):
 
     def __init__(self, name: str, text: Any, images: Any, *, device: str, dtype: str) -> None:
         self.model, self.device, self._dtype = f"sentence-transformers:{name}", device, torch_dtype(dtype)
-        self._images, self._tokenizer = images, text.tokenizer
+        self._images, self._texts = images, text
         parts = [text] if text is images else [text, images]
         self.parameters = sum(p.numel() for part in parts for p in part.parameters())
         self.image_fingerprint = fingerprint_of("sentence image", images, dtype, repr(images))
-        tokenizer = describe_tokenizer(self._tokenizer)
+        tokenizer = describe_tokenizer(text.tokenizer)
         self.text_fingerprint = fingerprint_of("sentence text", text, repr(text), tokenizer, text.max_seq_length)
         self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint)
         for part in parts:
             part.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
         self.text_model = SentenceText(_text_side(text) if text is images else text)
-        self.pad_id = int(self._tokenizer.pad_token_id or 0)
-        self._longest = int(text.max_seq_length or self._tokenizer.model_max_length)
+        self.pad_id = int(text.tokenizer.pad_token_id or 0)
         with torch.inference_mode():
             self.dim = self.forward_texts(*self.collate(self.tokenize(["a"], "EN"))).shape[1]
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Prepare a photo as the image model does."""
-        return _prepare(self._images, [image])["pixel_values"][0]
+        return self._images.preprocess([image])["pixel_values"][0]
 
     def forward_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Give the image model's features [n_images, dim]."""
-        features = {**self._kind_of_input(), "pixel_values": pixels, "image_text_info": [0] * len(pixels)}
-        return self._images(features)["sentence_embedding"]
-
-    def _kind_of_input(self) -> dict[str, Any]:
-        return {"modality": "image"} if hasattr(self._images, "preprocess") else {}
+        return self._images({"modality": "image", "pixel_values": pixels})["sentence_embedding"]
 
     def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
-        """Give the tokenizer's ids of stripped texts, special tokens included."""
-        return token_ids(self._tokenizer, [text.strip() for text in texts], self._longest)
+        """Give the ids that the model's own preprocessing makes, without its padding."""
+        if not texts:
+            return []
+        made = self._texts.preprocess(list(texts))
+        pairs = zip(made["input_ids"], made["attention_mask"].bool(), strict=True)
+        return [ids[mask].tolist() for ids, mask in pairs]
 
 
 def load(name: str, *, device: str, dtype: str) -> SentenceEncoder:
@@ -88,10 +87,15 @@ def load(name: str, *, device: str, dtype: str) -> SentenceEncoder:
     """
     text_name, suffix, image_name = name.partition(SUFFIX)
     if not suffix:
-        image_name = IMAGE_MODELS.get(Path(text_name).name, text_name)
+        image_name = image_model_of(text_name)
     images = _read(image_name.removeprefix("sentence-transformers:"), device)
     text = images if image_name == text_name else _read(text_name, device)
     return SentenceEncoder(name, text, images, device=device, dtype=dtype)
+
+
+def image_model_of(text_name: str) -> str:
+    """Give the image model that a text model was distilled from, else the model itself."""
+    return IMAGE_MODELS.get(Path(text_name).name, text_name)
 
 
 def _read(name: str, device: str) -> Any:
@@ -114,8 +118,3 @@ def _text_side(model: Any) -> Any:
     first._modules = {name: only_tower(part, text=True) for name, part in first._modules.items()}
     side._modules = {**model._modules, next(iter(model._modules)): first}
     return side
-
-
-def _prepare(model: Any, images: list[Any]) -> Any:
-    """Call `preprocess`, which sentence-transformers 5.4 named `tokenize` before."""
-    return model.preprocess(images) if hasattr(model, "preprocess") else model.tokenize(images)
