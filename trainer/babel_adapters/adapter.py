@@ -1,0 +1,279 @@
+"""Adapter methods by name, on the right modules of each kind of text tower, with defaults that were tried.
+
+What is wrapped is an encoder's `text_model`: the image tower is not in it, so no name pattern can reach it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from torch import nn
+
+METHODS = ("lora", "dora", "ia3", "adalora", "vera", "bottleneck")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A kind of text tower, by the names of its modules.
+
+    Attributes:
+      name: how messages call it.
+      block: regular expression over the path of a transformer block, with one group for its number.
+      attention: modules of a block that attend; all are `nn.Linear` unless `is_native`.
+      feed_forward: modules of a block's feed-forward part, the widening one first.
+      values: attention modules that IA3 scales (keys and values).
+      is_native: the attention is `nn.MultiheadAttention`, which of all methods LoRA alone takes.
+    """
+
+    name: str
+    block: str
+    attention: tuple[str, ...]
+    feed_forward: tuple[str, ...]
+    values: tuple[str, ...]
+    is_native: bool = False
+
+
+TOWERS = (
+    Tower(
+        "open_clip",
+        r"(?:.*\.)?transformer\.resblocks\.(\d+)",
+        ("attn",),
+        ("mlp.c_fc", "mlp.c_proj"),
+        (),
+        is_native=True,
+    ),
+    Tower(
+        "BERT or XLM-R",
+        r"(?:.*\.)?encoder\.layer\.(\d+)",
+        ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"),
+        ("intermediate.dense", "output.dense"),
+        ("attention.self.key", "attention.self.value"),
+    ),
+    Tower(
+        "CLIP or SigLIP of transformers",
+        r"(?:.*\.)?(?:text_model|tower)\.(?:.*\.)?encoder\.layers\.(\d+)",
+        ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"),
+        ("mlp.fc1", "mlp.fc2"),
+        ("self_attn.k_proj", "self_attn.v_proj"),
+    ),
+    Tower(
+        "NLLB",
+        r"(?:.*\.)?layers\.(\d+)",
+        ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"),
+        ("fc1", "fc2"),
+        ("self_attn.k_proj", "self_attn.v_proj"),
+    ),
+    Tower(
+        "T5",
+        r"(?:.*\.)?encoder\.block\.(\d+)",
+        (
+            "layer.0.SelfAttention.q",
+            "layer.0.SelfAttention.k",
+            "layer.0.SelfAttention.v",
+            "layer.0.SelfAttention.o",
+        ),
+        ("layer.1.DenseReluDense.wi_0", "layer.1.DenseReluDense.wi_1", "layer.1.DenseReluDense.wo"),
+        ("layer.0.SelfAttention.k", "layer.0.SelfAttention.v"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """Which adapter, and on which blocks."""
+
+    method: str = field(default="lora", metadata={"help": f"one of {', '.join(METHODS)}"})
+    rank: int = field(default=16, metadata={"help": "width of the adapter in hidden units (ia3: not used)"})
+    alpha: float | None = field(default=None, metadata={"help": "scale of LoRA; default: twice the rank"})
+    dropout: float = field(default=0.0, metadata={"help": "share of the adapter's inputs dropped in training"})
+    last_layers: int | None = field(default=None, metadata={"help": "adapt the last N blocks alone; default: all"})
+    target_modules: str | None = field(
+        default=None, metadata={"help": "regular expression over whole module names, instead of the known ones"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, got {self.rank}")
+        if self.alpha is not None and self.alpha <= 0:
+            raise ValueError(f"alpha must be above 0, got {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        if self.last_layers is not None and self.last_layers < 1:
+            raise ValueError(f"last-layers must be at least 1, got {self.last_layers}")
+        if self.target_modules is not None:
+            try:
+                re.compile(self.target_modules)
+            except re.error as error:
+                raise ValueError(f"target-modules {self.target_modules!r} is no regular expression: {error}") from error
+
+
+def find_tower(text_model: nn.Module) -> tuple[Tower, dict[int, str]]:
+    """Tell the kind of a text tower by the names of its modules.
+
+    Returns:
+      the kind, and the path of each block by its number.
+
+    Raises:
+      ValueError: it is of no known kind; what its modules are called is in the message.
+    """
+    names = [name for name, _ in text_model.named_modules()]
+    for tower in TOWERS:
+        blocks = {int(found[1]): name for name in names if (found := re.fullmatch(tower.block, name))}
+        known = set(names)
+        if blocks and all(f"{path}.{part}" in known for path in blocks.values() for part in tower.attention):
+            return tower, dict(sorted(blocks.items()))
+    raise ValueError(
+        f"{type(text_model).__name__} is no text tower of a known kind ({', '.join(t.name for t in TOWERS)}); its "
+        f"modules: {', '.join(names[1:12])}, …. Name the modules to adapt with --target-modules"
+    )
+
+
+def peft_config(text_model: nn.Module, config: AdapterConfig, *, n_steps: int) -> PeftConfig:
+    """Give peft's configuration of an adapter for a text tower.
+
+    Args:
+      text_model: the tower, not yet wrapped.
+      config: method, size, blocks.
+      n_steps: optimiser steps of the training; AdaLoRA spreads its cuts over them.
+
+    Raises:
+      ValueError: the tower is of no known kind, has fewer blocks than asked for, or the method refuses its attention.
+    """
+    targets, feed_forward = _targets(text_model, config)
+    return _BUILDERS[config.method](config, targets, feed_forward, n_steps)
+
+
+def attach(text_model: nn.Module, config: AdapterConfig, *, n_steps: int, base_model: str | None = None) -> PeftModel:
+    """Wrap a text tower with a fresh adapter, the only part of it that trains.
+
+    Args:
+      text_model: the tower; its own parameters are frozen.
+      config: method, size, blocks.
+      n_steps: optimiser steps of the training.
+      base_model: what the saved adapter calls its base (an id of the Hub).
+
+    Raises:
+      ValueError: as `peft_config`, and where a pattern matches no module.
+    """
+    from peft import get_peft_model
+
+    settings = peft_config(text_model, config, n_steps=n_steps)
+    settings.base_model_name_or_path = base_model
+    text_model.requires_grad_(False)
+    try:
+        model = get_peft_model(text_model, settings, autocast_adapter_dtype=False)
+    except ValueError as error:
+        raise ValueError(f"the adapter {config.method} does not fit this tower: {error}") from error
+    model.peft_config["default"].base_model_name_or_path = base_model
+    return model
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Give the parameters that train, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def save(model: PeftModel, folder: Path, state: Mapping[str, Any] | None = None) -> None:
+    """Write an adapter in peft's own format: `adapter_config.json` and `adapter_model.safetensors`, no card."""
+    model.save_pretrained(str(folder), state_dict=dict(state) if state else None, safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def _targets(text_model: nn.Module, config: AdapterConfig) -> tuple[str, str]:
+    """Give regular expressions over module names: all that the method adapts, and the feed-forward ones among them."""
+    if config.target_modules is not None:
+        names = [name for name, _ in text_model.named_modules() if re.fullmatch(config.target_modules, name)]
+        if not names:
+            raise ValueError(f"target-modules {config.target_modules!r} matches no module of the text tower")
+        return config.target_modules, _any_of([n for n in names if re.search(r"(fc2|c_proj|output\.dense|wo)$", n)])
+    tower, blocks = find_tower(text_model)
+    n = config.last_layers or len(blocks)
+    if n > len(blocks):
+        raise ValueError(f"last-layers is {n}, but the text tower has {len(blocks)} blocks")
+    paths = list(blocks.values())[-n:]
+    if config.method == "bottleneck":
+        return _any_of(paths), ""
+    wide = _any_of([f"{path}.{tower.feed_forward[-1]}" for path in paths])
+    return _any_of([f"{path}.{part}" for path in paths for part in _parts(tower, config.method)]), wide
+
+
+def _parts(tower: Tower, method: str) -> tuple[str, ...]:
+    if tower.is_native:
+        return tower.attention if method == "lora" else tower.feed_forward
+    if method == "ia3":
+        return (*tower.values, tower.feed_forward[-1])
+    return (*tower.attention, *tower.feed_forward)
+
+
+def _any_of(names: list[str]) -> str:
+    """Give a regular expression for whole names; it matches nothing where there is none."""
+    return "|".join(map(re.escape, names)) if names else r"(?!)"
+
+
+def _lora(config: AdapterConfig, targets: str, _: str, n_steps: int, *, use_dora: bool = False) -> PeftConfig:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha or 2 * config.rank,
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        use_dora=use_dora,
+    )
+
+
+def _dora(config: AdapterConfig, targets: str, feed_forward: str, n_steps: int) -> PeftConfig:
+    return _lora(config, targets, feed_forward, n_steps, use_dora=True)
+
+
+def _ia3(config: AdapterConfig, targets: str, feed_forward: str, n_steps: int) -> PeftConfig:
+    from peft import IA3Config
+
+    return IA3Config(target_modules=targets, feedforward_modules=feed_forward)
+
+
+def _adalora(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
+    """AdaLoRA starts half as wide again and is cut to the rank between a tenth and seven tenths of the steps."""
+    from peft import AdaLoraConfig
+
+    return AdaLoraConfig(
+        target_r=config.rank,
+        init_r=config.rank + max(1, config.rank // 2),
+        lora_alpha=config.alpha or 2 * config.rank,
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        tinit=n_steps // 10,
+        tfinal=max(1, 3 * n_steps // 10),
+        deltaT=max(1, n_steps // 50),
+        total_step=max(4, n_steps),
+    )
+
+
+def _vera(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
+    from peft import VeraConfig
+
+    return VeraConfig(r=config.rank, target_modules=targets, vera_dropout=config.dropout, save_projection=True)
+
+
+def _bottleneck(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
+    from babel_adapters.bottleneck import BottleneckConfig
+
+    return BottleneckConfig(bottleneck_size=config.rank, dropout=config.dropout, target_modules=targets)
+
+
+_BUILDERS = {
+    "lora": _lora,
+    "dora": _dora,
+    "ia3": _ia3,
+    "adalora": _adalora,
+    "vera": _vera,
+    "bottleneck": _bottleneck,
+}

@@ -1,0 +1,198 @@
+"""All that a training needs of its pairs, ready: what is left out, what is held out, tokens, frozen features."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from babel_adapters.captions import Columns, Pair, PairSet, read_pairs, split_by_english
+from babel_adapters.frozen import english_features, photo_features
+from babel_adapters.leakage import without_leaks
+from babel_adapters.words import EMOJI_LANGUAGES, MAKE_CLDR
+from babel_eval.store import FeatureStore
+
+if TYPE_CHECKING:
+    from babel_adapters.objectives import Batch
+    from babel_eval.encoders.base import TorchEncoder
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Pairs with their tokens and the frozen features they are trained towards.
+
+    Attributes:
+      source: the pairs as read, with what was left out.
+      pairs: pairs trained on, then those held out.
+      n_train: how many are trained on.
+      tokens: token ids of each distinct target caption.
+      target_id: int64 [n_pairs], row in `tokens`.
+      english_id: int64 [n_pairs], row in `english`; zeros without English captions.
+      english: frozen features of the distinct English captions, float32 [n, dim]; None where none are needed.
+      image_id: int64 [n_pairs], row in `images`.
+      images: frozen features of the distinct images, float32 [n, dim]; None where none are needed.
+      unknown_share: share of target tokens that the tokenizer does not know, 0..1.
+      use_bank: whether all English captions serve as negatives.
+    """
+
+    source: PairSet
+    pairs: tuple[Pair, ...]
+    n_train: int
+    tokens: list[list[int]]
+    target_id: np.ndarray
+    english_id: np.ndarray
+    english: torch.Tensor | None
+    image_id: np.ndarray
+    images: torch.Tensor | None
+    unknown_share: float
+    use_bank: bool
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Numbers of the pairs that are held out."""
+        return np.arange(self.n_train, len(self.pairs))
+
+    def lengths(self) -> list[int]:
+        """Give the number of tokens of each pair that is trained on."""
+        return [len(self.tokens[row]) for row in self.target_id[: self.n_train]]
+
+    def batch(self, rows: np.ndarray, target: torch.Tensor) -> Batch:
+        """Give what the objectives see of pairs, next to their adapted features [n, dim]."""
+        from babel_adapters.objectives import Batch
+
+        device = target.device
+        english_id = torch.as_tensor(self.english_id[rows], device=device)
+        image_id = torch.as_tensor(self.image_id[rows], device=device)
+        return Batch(
+            target=target,
+            target_id=torch.as_tensor(self.target_id[rows], device=device),
+            english=None if self.english is None else self.english[english_id],
+            english_id=english_id,
+            image=None if self.images is None else self.images[image_id],
+            image_id=image_id,
+            bank=self.english if self.use_bank else None,
+        )
+
+
+def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Sequence[str]) -> TrainingData:
+    """Read, filter, split and tokenize pairs, and get their frozen features.
+
+    Args:
+      config: a `TrainConfig`.
+      encoder: the base, without an adapter.
+      language: BabelNet's code of the target language.
+      labels: all labels of the evaluated language.
+
+    Raises:
+      ValueError: what `read_pairs`, `without_leaks` and `photo_features` refuse; too many unknown tokens; no pair left.
+    """
+    needs_images, needs_english = "lit" in config.weights, bool({"mse", "text-contrastive"} & set(config.weights))
+    columns = Columns(
+        target=config.target_column,
+        english=config.english_column if needs_english else None,
+        image=config.image_column if needs_images else None,
+    )
+    name = resolve_data(config.train_data, language)
+    source = read_pairs(
+        name, language, columns=columns, limit=config.limit, streaming=config.streaming, keywords=config.keywords
+    )
+    if needs_images and any(pair.image is None for pair in source.pairs):
+        raise ValueError(f"--objective lit needs images, and {name} has none")
+    source = without_leaks(source, labels, config.leakage)
+    store = FeatureStore(config.store) if config.store else _default_store()
+    images, image_id, source = _images(encoder, source, store) if needs_images else (None, None, source)
+    train, held_out = split_by_english(source.pairs, config.hold_out, config.seed)
+    if len(train) < 2:
+        raise ValueError(f"{name}: {len(train)} pairs are left to train on; at least 2 are needed")
+    pairs = (*train, *held_out)
+    targets, target_id = _numbered([pair.target for pair in pairs])
+    tokens = encoder.tokenize(targets, language)
+    unknown = _check_unknown(config, encoder, language, tokens)
+    captions, english_id = _numbered([pair.english or "" for pair in pairs])
+    english = english_features(encoder, captions, store) if needs_english else None
+    return TrainingData(
+        source=source,
+        pairs=pairs,
+        n_train=len(train),
+        tokens=tokens,
+        target_id=target_id,
+        english_id=english_id,
+        english=None if english is None else torch.tensor(english, device=encoder.device),
+        image_id=np.zeros(len(pairs), dtype=np.int64) if image_id is None else _image_rows(pairs, image_id),
+        images=None if images is None else torch.tensor(images, device=encoder.device),
+        unknown_share=unknown,
+        use_bank=needs_english and 0 < len(captions) <= config.bank,
+    )
+
+
+def resolve_data(data: str, language: str) -> str:
+    """Put the language into a form of `--train-data`, and decide what `auto` is: emoji where it has the language.
+
+    Raises:
+      FileNotFoundError: emoji does not have the language, and there is no folder `cldr` here or one level up.
+    """
+    if data != "auto":
+        return data.replace("{language}", language.lower())
+    if language in EMOJI_LANGUAGES:
+        return "emoji"
+    for folder in (Path("cldr"), Path("../cldr")):
+        if folder.is_dir():
+            return f"cldr:{folder}"
+    raise FileNotFoundError(
+        f"the package emoji has no names in {language}, and there is no folder cldr here: {MAKE_CLDR}, or name your own "
+        "captions with --train-data"
+    )
+
+
+def unknown_share(encoder: Any, tokens: Sequence[Sequence[int]]) -> float:
+    """Give the share of tokens, 0..1, that stand for what the tokenizer does not know; 0 for tokenizers of bytes."""
+    tokenizer = getattr(encoder, "_tokenizer", None)
+    inner = getattr(tokenizer, "tokenizer", tokenizer)
+    unknown = getattr(encoder, "unknown_id", None)
+    unknown = getattr(inner, "unk_token_id", None) if unknown is None else unknown
+    # GPT's and CLIP's byte pairs know every byte; their unknown token is the end of text.
+    if unknown is None or unknown == getattr(inner, "eos_token_id", None):
+        return 0.0
+    n_tokens = sum(map(len, tokens))
+    return sum(token == unknown for text in tokens for token in text) / max(n_tokens, 1)
+
+
+def _check_unknown(config: Any, encoder: Any, language: str, tokens: Sequence[Sequence[int]]) -> float:
+    share = unknown_share(encoder, tokens)
+    if share > config.max_unknown and not config.force:
+        raise ValueError(
+            f"the tokenizer of {encoder.model} does not know {share:.0%} of the tokens in {language}, more than "
+            f"{config.max_unknown:.0%}: choose a base that knows the language, or train anyway with --force"
+        )
+    return share
+
+
+def _images(
+    encoder: TorchEncoder, source: PairSet, store: FeatureStore
+) -> tuple[np.ndarray, dict[Hashable, int], PairSet]:
+    """Give features of the distinct images, their rows by image, and the pairs whose image opens."""
+    distinct = list(dict.fromkeys(pair.image for pair in source.pairs if pair.image is not None))
+    features, problems = photo_features(encoder, distinct, store)
+    row_of = {image: row for row, image in enumerate(distinct)}
+    kept = [pair for pair in source.pairs if pair.image is not None and row_of[pair.image] not in problems]
+    return features, row_of, source.without("image does not open", kept, len(source.pairs) - len(kept))
+
+
+def _image_rows(pairs: Sequence[Pair], row_of: dict[Hashable, int]) -> np.ndarray:
+    return np.array([row_of[pair.image] for pair in pairs], dtype=np.int64)
+
+
+def _numbered(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Give distinct texts in order of their first place, and the number of each text among them."""
+    number = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    return list(number), np.array([number[text] for text in texts], dtype=np.int64)
+
+
+def _default_store() -> FeatureStore:
+    from babel_eval.store import default_store
+
+    return FeatureStore(default_store())

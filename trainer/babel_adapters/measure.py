@@ -1,0 +1,190 @@
+"""What an adapter gained on Babel-ImageNet, and what its folder says about that: results, record, card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from babel_eval.config import EvaluateConfig
+from babel_eval.runner import run
+from babel_eval.zero_shot import LanguageResult
+from babel_imagenet_dataset.languages import language as language_of
+from babel_zsic.uncertainty import paired_interval
+
+if TYPE_CHECKING:
+    from babel_eval.encoders.base import TorchEncoder
+
+# Bases whose model string is no id of the Hub.
+_HUB_IDS = {"conse-e5": "intfloat/multilingual-e5-small"}
+_LICENCES = {"conse-e5": "mit"}
+CONSE_NOTE = (
+    "The base is a test bed: its images are known by an ImageNet-1k classifier's decisions. On `names`, every class's"
+    " image embedding is that of its English name, so only the text side is measured."
+)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Accuracy of one language before and after training, on the same images; fractions 0–1.
+
+    Attributes:
+      images: what stood for the images: `names`, or what `--eval-images` named.
+      prompt: prompt set.
+      before: row of the result file of the base.
+      after: row of the result file of the adapted model.
+      gain: after − before.
+      interval: of the gain, paired by image, classes being the independent draws, 95 %.
+    """
+
+    images: str
+    prompt: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    gain: float
+    interval: tuple[float, float]
+
+    def record(self) -> dict[str, Any]:
+        """Give the gain as the card's record has it."""
+        return {
+            "dataset": "Babel-ImageNet",
+            "metric": "accuracy",
+            "images": self.images,
+            "prompt_set": self.prompt,
+            "before": _measured(self.before),
+            "after": _measured(self.after),
+            "gain": {"value": self.gain, "interval": list(self.interval)},
+        }
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
+    interval = row.get("accuracy_interval") or row.get("interval")
+    known = {"value": row["accuracy"], "n": row.get("n_images")}
+    return {**known, "interval": list(interval)} if interval is not None else known
+
+
+def evaluate(
+    encoder: TorchEncoder, language: str, images: str, out: Path, *, labels: str | None, prompts: str, store: str | None
+) -> dict[str, LanguageResult]:
+    """Measure a language and write the result file.
+
+    Returns:
+      result by prompt set.
+
+    Raises:
+      ValueError: the language has no labels, or there is no photo of any of its classes.
+    """
+    config = EvaluateConfig(
+        model=encoder.model,
+        images=images,
+        out=str(out),
+        languages=language.lower(),
+        prompts=prompts,
+        labels=labels,
+        store=store,
+        overwrite=True,
+    )
+    results: list[LanguageResult] = []
+    run(config, encoder=encoder, on_result=results.append)
+    failed = [f"{r.row['lang']}: {r.row['status']}" for r in results if not r.is_ok]
+    if failed:
+        raise ValueError(f"--eval-images {images}: no result for {'; '.join(failed)}")
+    return {str(result.row["prompt"]): result for result in results}
+
+
+def gain(images: str, before: LanguageResult, after: LanguageResult) -> Gain:
+    """Compare two results of one language on the same images.
+
+    Raises:
+      ValueError: the images differ.
+    """
+    first, second = before.predictions, after.predictions
+    if first is None or second is None or first.photo != second.photo:
+        raise ValueError(f"{images}: the results before and after are not of the same images")
+    right_before = (first.predicted == first.class_index).astype(np.float64)
+    right_after = (second.predicted == second.class_index).astype(np.float64)
+    low, high = paired_interval(right_after, right_before, first.class_index)
+    value = float(right_after.mean() - right_before.mean())
+    return Gain(images, str(after.row["prompt"]), before.row, after.row, value, (low, high))
+
+
+def hub_id(model: str, given: str | None = None) -> str:
+    """Give what cards call a base model: an id of the Hub where it can be told from the model string.
+
+    Args:
+      model: model string of the base.
+      given: what the user says it is; goes before everything else.
+    """
+    if given:
+        return given
+    if model in _HUB_IDS:
+        return _HUB_IDS[model]
+    name = model.partition(":")[2].removeprefix("hf-hub:").partition("+")[0]
+    if Path(name).exists():
+        return re.sub(r"[^\w.-]+", "-", Path(name).resolve().name).strip("-.") or "local"
+    name, _, tag = name.partition("@")
+    if model.startswith("open_clip:") and tag:
+        return _open_clip_hub_id(name, tag) or re.sub(r"[^\w.-]+", "-", f"{name}-{tag}")
+    return name
+
+
+def _open_clip_hub_id(name: str, tag: str) -> str | None:
+    from open_clip.pretrained import get_pretrained_cfg
+
+    return str((get_pretrained_cfg(name, tag) or {}).get("hf_hub", "")).rstrip("/") or None
+
+
+def card_record(
+    *,
+    model: str,
+    base: str,
+    language: str,
+    objective: Mapping[str, float],
+    method: str,
+    data: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    gains: Sequence[Gain],
+    folder: str,
+    versions: Mapping[str, str],
+    leakage: str,
+) -> dict[str, Any]:
+    """Give the record that `card.adapter_card` renders, out of what a training knows."""
+    known = language_of(language)
+    lines = [] if method != "bottleneck" else ["import babel_adapters  # first: it makes peft know this kind"]
+    lines += [
+        "from babel_eval.encoders import load_encoder",
+        f'encoder = load_encoder("{model}+peft:{folder}")',
+    ]
+    left_out = [
+        f"Leakage rule `{leakage}`: "
+        + {
+            "strict": "no pair whose target is a label of the language, or whose English side is an ImageNet class name"
+            " or a word of a class's WordNet synset, was trained on.",
+            "labels": "no pair whose target is a label of the language was trained on.",
+            "none": "nothing was left out, so the gain is no measure of generalisation.",
+        }[leakage]
+    ]
+    notes = [CONSE_NOTE] if model == "conse-e5" else []
+    if method == "bottleneck":
+        notes.append("A bottleneck adapter cannot be merged into the base weights.")
+    return {
+        "base_model": base,
+        "model": model,
+        "language": language,
+        "language_name": known.name,
+        "tag": known.tag,
+        "objective": dict(objective),
+        "method": method,
+        "licence": _LICENCES.get(model, "other"),
+        "data": dict(data),
+        "settings": {key: value for key, value in settings.items() if value is not None},
+        "evaluations": [{**one.record(), "leakage": leakage} for one in gains],
+        "load": "\n".join(lines),
+        "versions": dict(versions),
+        "left_out": left_out,
+        "notes": notes,
+    }

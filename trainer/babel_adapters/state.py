@@ -1,0 +1,186 @@
+"""Where a run stands, and its checkpoints: whole or not there, so that a kill at any moment costs no more than a stretch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from babel_adapters.adapter import trainable
+from babel_imagenet_dataset.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import nn
+
+CHECKPOINT = "checkpoint"
+_WEIGHTS = "trainable.safetensors"
+
+
+@dataclass
+class LoopState:
+    """All of a loop's state but weights, optimiser and random numbers.
+
+    Attributes:
+      step: optimiser steps made.
+      batch: batches passed, counted over all epochs.
+      pairs: pairs seen.
+      best: lowest held-out loss so far; infinite before the first check.
+      best_step: step of that check.
+      bad_checks: checks since then.
+      stopped: why the run ended early; empty while it goes on.
+    """
+
+    step: int = 0
+    batch: int = 0
+    pairs: int = 0
+    best: float = float("inf")
+    best_step: int = 0
+    bad_checks: int = 0
+    stopped: str = ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all fields."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take all fields."""
+        for name in asdict(self):
+            setattr(self, name, state[name])
+
+
+class Best:
+    """The trained weights of the best check, kept in memory and in checkpoints."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def keep(self, model: nn.Module) -> None:
+        """Copy the trained weights as they are now."""
+        self.weights = {name: p.detach().cpu().clone() for name, p in trainable(model).items()}
+
+    def restore(self, model: nn.Module) -> None:
+        """Put the kept weights back; without any, nothing changes."""
+        load_trainable(model, self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the kept weights."""
+        return dict(self.weights)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take kept weights."""
+        self.weights = dict(state)
+
+
+def load_trainable(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Copy weights into the parameters of those names."""
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameters[name].copy_(value)
+
+
+class Checkpoints:
+    """The last checkpoint of a run, in `FOLDER/checkpoint`, with the settings it was made under."""
+
+    def __init__(self, accelerator: Accelerator, folder: Path, settings: dict[str, Any], parts: tuple[Any, ...]) -> None:
+        """Say what a checkpoint holds.
+
+        Args:
+          accelerator: with the model and the optimiser prepared.
+          folder: of the run.
+          settings: all that determines the run; another run's checkpoint is refused.
+          parts: what else is saved (each with `state_dict` and `load_state_dict`).
+        """
+        self._accelerator, self._path, self._settings = accelerator, folder / CHECKPOINT, settings
+        accelerator._custom_objects.clear()
+        accelerator.register_for_checkpointing(*parts)
+        self._hooks = [
+            accelerator.register_save_state_pre_hook(self._save_weights),
+            accelerator.register_load_state_pre_hook(self._load_weights),
+        ]
+
+    def close(self) -> None:
+        """Take the hooks off the accelerator, for the next run's."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def save(self) -> None:
+        """Write a checkpoint beside the last one, then put it in its place.
+
+        Raises:
+          OSError: it could not be written (no room); the last one is intact and the message names it.
+        """
+        part = self._path.with_suffix(".part")
+        if self._accelerator.is_main_process:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        self._accelerator.wait_for_everyone()
+        try:
+            self._accelerator.save_state(str(part), safe_serialization=True)
+        except (OSError, RuntimeError) as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise OSError(f"the checkpoint {part} could not be written ({error}); {self._last()}") from error
+        self._accelerator.wait_for_everyone()
+        if self._accelerator.is_main_process:
+            write_json(part / "settings.json", self._settings)
+            _replace_folder(part, self._path)
+        self._accelerator.wait_for_everyone()
+
+    def _last(self) -> str:
+        return f"the last one, {self._path}, is intact" if self._path.is_dir() else "there is none before it"
+
+    def load(self) -> bool:
+        """Go back to the last checkpoint; false where there is none.
+
+        Raises:
+          ValueError: it was made under other settings (they are named).
+        """
+        old = self._path.with_suffix(".old")
+        path = self._path if self._path.is_dir() else old
+        if not path.is_dir():
+            return False
+        made = read_json(path / "settings.json")
+        other = sorted(k for k in {*made, *self._settings} if made.get(k) != self._settings.get(k))
+        if other:
+            listed = "; ".join(f"{k}: {made.get(k)!r} there, {self._settings.get(k)!r} now" for k in other)
+            raise ValueError(f"{path} cannot be resumed, it was made with other settings ({listed})")
+        self._accelerator.load_state(str(path))
+        return True
+
+    def remove(self) -> None:
+        """Remove all checkpoints: the run is done."""
+        if self._accelerator.is_main_process:
+            for path in (self._path, self._path.with_suffix(".old"), self._path.with_suffix(".part")):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _save_weights(self, models: list[nn.Module], weights: list[dict[str, torch.Tensor]], folder: str) -> None:
+        """Write the trained weights alone; the base is not copied into every checkpoint."""
+        from safetensors.torch import save_file
+
+        for model in models:
+            bare = self._accelerator.unwrap_model(model)
+            if self._accelerator.is_main_process:
+                kept = {name: p.detach().cpu().contiguous() for name, p in trainable(bare).items()}
+                save_file(kept, Path(folder) / _WEIGHTS)
+        weights.clear()
+
+    def _load_weights(self, models: list[nn.Module], folder: str) -> None:
+        from safetensors.torch import load_file
+
+        while models:
+            load_trainable(self._accelerator.unwrap_model(models.pop()), load_file(Path(folder) / _WEIGHTS))
+
+
+def _replace_folder(part: Path, target: Path) -> None:
+    """Put a folder in another's place; at no moment is neither the old nor the new one there."""
+    old = target.with_suffix(".old")
+    if target.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(target, old)
+    os.replace(part, target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""Caption pairs out of files and datasets with named columns, row by row, whatever their size.
+
+Words such as `NA` and `null` are captions here, never missing values: CSV and TSV are read as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from babel_adapters.captions import Columns, Pair
+
+SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+
+
+def file_pairs(path: Path, columns: Columns, *, limit: int | None = None) -> Iterator[Pair]:
+    """Give the pairs of a file with named columns; relative image paths are taken from the file's folder."""
+    if not path.is_file():
+        raise FileNotFoundError(f"--train-data {path}: no such file")
+    return pairs_of(islice(rows_of(path), limit), columns, str(path), folder=path.parent)
+
+
+def dataset_pairs(
+    data: str, columns: Columns, *, limit: int | None = None, streaming: bool = False
+) -> Iterator[Pair]:
+    """Give the pairs of `hf:NAME:SPLIT`: a dataset on the Hub, a folder of data files, or one of `save_to_disk`."""
+    from datasets import DatasetDict, Image, load_dataset, load_from_disk
+
+    name, _, split = data.removeprefix("hf:").rpartition(":")
+    if not name or not split:
+        raise ValueError(f"--train-data {data!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/captions:train")
+    if any((Path(name) / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json")):
+        dataset = load_from_disk(name)
+        if isinstance(dataset, DatasetDict):
+            if split not in dataset:
+                raise ValueError(f"--train-data {data!r}: no split {split!r}; there is: {', '.join(dataset)}")
+            dataset = dataset[split]
+    else:
+        dataset = load_dataset(name, split=split, streaming=streaming)
+    if columns.image and columns.image in (dataset.column_names or ()) and _is_image(dataset, columns.image):
+        dataset = dataset.cast_column(columns.image, Image(decode=False))
+    return pairs_of(islice(dataset, limit), columns, data)
+
+
+def _is_image(dataset: Any, column: str) -> bool:
+    from datasets import Image
+
+    return isinstance((dataset.features or {}).get(column), Image)
+
+
+def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Give the rows of a Parquet, JSON lines, JSON (a list of objects), CSV or TSV file, one after another.
+
+    Raises:
+      ValueError: the suffix is none of these, or a line cannot be read (it is named).
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+    elif suffix in (".csv", ".tsv"):
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            yield from _delimited(file, path, "\t" if suffix == ".tsv" else ",")
+    elif suffix == ".jsonl":
+        with open(path, encoding="utf-8") as file:
+            yield from (_object(line, f"{path}, line {n}") for n, line in enumerate(file, 1) if line.strip())
+    elif suffix == ".json":
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f'{path}: a list of objects is needed, such as [{{"image": "a.jpg", "caption": "a cat"}}]')
+        yield from rows
+    else:
+        raise ValueError(f"{path}: suffix {suffix!r} is not read; allowed: {', '.join(SUFFIXES)}")
+
+
+def _delimited(lines: Iterable[str], path: Path, delimiter: str) -> Iterator[Mapping[str, Any]]:
+    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    for row in reader:
+        if None in row or None in row.values():
+            raise ValueError(f"{path}, line {reader.line_num}: not as many fields as the header has")
+        yield row
+
+
+def _object(line: str, place: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{place}: no valid JSON ({error.msg}, column {error.colno})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{place}: an object is needed, got {type(row).__name__}")
+    return row
+
+
+def pairs_of(
+    rows: Iterable[Mapping[str, Any]], columns: Columns, name: str, folder: Path | None = None
+) -> Iterator[Pair]:
+    """Turn rows into pairs.
+
+    Raises:
+      ValueError: a column is missing (those there are get listed), or a caption is no text; row and column are named.
+    """
+    for n, row in enumerate(rows):
+        for column in filter(None, (columns.target, columns.english, columns.image)):
+            if column not in row:
+                raise ValueError(
+                    f"{name}, row {n}: no column {column!r}; its columns are: {', '.join(map(str, row))}. Name yours "
+                    "with --target-column, --english-column and --image-column"
+                )
+        english = _text(row, columns.english, name, n) if columns.english else None
+        image = _image(row[columns.image], folder) if columns.image else None
+        yield Pair(_text(row, columns.target, name, n), english, image)
+
+
+def _text(row: Mapping[str, Any], column: str, name: str, n: int) -> str:
+    value = row[column]
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name}, row {n}: column {column!r} holds {type(value).__name__}, a text is needed")
+    return value or ""
+
+
+def _image(value: Any, folder: Path | None) -> str | bytes | None:
+    """Take a path, bytes, or the dict of both that datasets keeps an image in."""
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, str) and folder is not None and "://" not in value and not Path(value).is_absolute():
+        return str(folder / value)
+    return value
