@@ -1,0 +1,135 @@
+"""A validation by people: a random sample of labels to judge, and the error rate that filled sheets give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from babel_imagenet_dataset.languages import GROUPS, group
+from babel_imagenet_dataset.release import LanguageLabels
+from babel_imagenet_dataset.sheets import RIGHT, UNSURE, WRONG, SheetRow, sheet_row
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """What the filled sheets say of a language.
+
+    Attributes:
+      language: BabelNet's code; `all` for all judged labels together.
+      n_judged: labels judged right or wrong.
+      n_wrong: labels judged wrong.
+      n_unsure: labels of which the judge was not sure; they count neither way.
+      n_open: rows without a verdict.
+      rate: n_wrong / n_judged, a fraction 0-1; None where nothing was judged.
+      interval: 95 % Wilson interval; None where nothing was judged.
+    """
+
+    language: str
+    n_judged: int
+    n_wrong: int
+    n_unsure: int
+    n_open: int
+    rate: float | None
+    interval: tuple[float, float] | None
+
+
+def draw_sample(
+    languages: Mapping[str, LanguageLabels],
+    n_labels: int,
+    seed: int,
+    per_group: int | None = None,
+    others: Mapping[tuple[str, int], Sequence[str]] | None = None,
+) -> dict[str, list[SheetRow]]:
+    """Draw labels at random for people to judge.
+
+    Args:
+      languages: labels by code; English is passed over.
+      n_labels: labels of each language; one with fewer classes gives all it has.
+      seed: the same seed draws the same labels, whichever other languages are drawn.
+      per_group: draw so many languages of each resource group, at random; None takes every language given.
+      others: other words of the source by language and class index.
+
+    Returns:
+      by language the rows to judge, in random order.
+
+    Raises:
+      ValueError: a number is below 1, or there is no language.
+    """
+    if n_labels < 1 or (per_group is not None and per_group < 1):
+        raise ValueError(f"a sample needs at least 1 label and 1 language a group, got {n_labels} and {per_group}")
+    chosen = [code for code in sorted(languages) if code != "EN"]
+    if per_group is not None:
+        chosen = _draw_languages({code: len(languages[code]) for code in chosen}, per_group, seed)
+    if not chosen:
+        raise ValueError("there is no language to draw from; English is not judged")
+    words = others or {}
+    return {code: _draw(languages[code], n_labels, seed, words) for code in chosen}
+
+
+def error_rates(rows: Sequence[SheetRow]) -> list[ErrorRate]:
+    """Give the error rate of each language in filled sheets, by code, and at the end of all together.
+
+    The last is over all judged labels alike: it speaks of the languages that were judged, in their proportions.
+    """
+    codes = sorted({row.language for row in rows})
+    return [_rate(code, [row for row in rows if row.language == code]) for code in codes] + [_rate("all", rows)]
+
+
+def wilson(n_wrong: int, n: int, z: float = _Z95) -> tuple[float, float]:
+    """Give Wilson's interval of a share.
+
+    Args:
+      n_wrong: counted, 0..n.
+      n: out of so many, at least 1.
+      z: standard deviations; 1.96 gives 95 %.
+
+    Returns:
+      lower and upper end, fractions 0-1.
+
+    Raises:
+      ValueError: n is below 1, or n_wrong outside 0..n.
+
+    Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
+    """
+    if n < 1 or not 0 <= n_wrong <= n:
+        raise ValueError(f"a share is k of n with 0 <= k <= n and n >= 1, got {n_wrong} of {n}")
+    share = n_wrong / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    low = 0.0 if n_wrong == 0 else (centre - half) / scale
+    high = 1.0 if n_wrong == n else (centre + half) / scale
+    return low, high
+
+
+def _rate(language: str, rows: Sequence[SheetRow]) -> ErrorRate:
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in (RIGHT, WRONG, UNSURE, "")}
+    n_wrong, n_judged = counts[WRONG], counts[WRONG] + counts[RIGHT]
+    interval = wilson(n_wrong, n_judged) if n_judged else None
+    rate = n_wrong / n_judged if n_judged else None
+    return ErrorRate(language, n_judged, n_wrong, counts[UNSURE], counts[""], rate, interval)
+
+
+def _draw_languages(n_classes: Mapping[str, int], per_group: int, seed: int) -> list[str]:
+    drawn: list[str] = []
+    for name in GROUPS:
+        members = [code for code, n in n_classes.items() if group(n) == name]
+        rng = np.random.default_rng([seed, *name.encode()])
+        drawn += sorted(rng.permutation(members)[:per_group].tolist())
+    return drawn
+
+
+def _draw(
+    labels: LanguageLabels, n_labels: int, seed: int, words: Mapping[tuple[str, int], Collection[str]]
+) -> list[SheetRow]:
+    rng = np.random.default_rng([seed, *labels.code.encode()])
+    rows = rng.permutation(len(labels))[:n_labels].tolist()
+    indices = labels.class_index.tolist()
+    return [
+        sheet_row(labels.code, indices[r], labels.labels[r], words.get((labels.code, indices[r]), ())) for r in rows
+    ]
