@@ -30,6 +30,7 @@ def run(
     config: EvaluateConfig,
     *,
     encoder: Encoder | None = None,
+    features: ClassFeatures | None = None,
     progress: bool = False,
     on_result: Callable[[LanguageResult], None] | None = None,
     scoring: Scoring | None = None,
@@ -39,6 +40,7 @@ def run(
     Args:
       config: what to measure.
       encoder: the model, if it is loaded already (tests and the trainer); else `config.model` is loaded.
+      features: class features of such a model that several runs share, so that no text is encoded twice.
       progress: show bars for photos and languages.
       on_result: called with each result once it is written.
       scoring: intervals and K-way.
@@ -53,17 +55,15 @@ def run(
     labels, prompts = _labels(config)
     plan = _plan(config, labels, prompts)
     photos = None if config.images == NAMES else find_photos(config.images)
-    if encoder is None:
-        from babel_eval.encoders import load_encoder
-
-        encoder = load_encoder(config.model, device=config.device, dtype=config.dtype)
+    features = features or ClassFeatures(encoder or _load(config))
+    encoder = features.encoder
     images = image_features(config, encoder, photos, progress=progress)
     scoring = scoring or Scoring()
     meta = _meta(config, encoder, images, labels, prompts, scoring)
     keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
     writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
     to_do = [entry for entry, key in zip(plan, keys, strict=True) if not writer.done(*key)]
-    zero_shot = ZeroShotRun(ClassFeatures(encoder), images, labels, prompts=prompts, scoring=scoring)
+    zero_shot = ZeroShotRun(features, images, labels, prompts=prompts, scoring=scoring)
     with closing(_bar(to_do, len(plan), progress)) as bar:
         for result in zero_shot.evaluate(to_do):
             if result.predictions is None:
@@ -90,6 +90,12 @@ def image_features(
     images = encode_photos(encoder, photos, batch_size=config.batch_size, workers=config.workers, progress=progress)
     store.save(key, images)
     return images
+
+
+def _load(config: EvaluateConfig) -> Encoder:
+    from babel_eval.encoders import load_encoder
+
+    return load_encoder(config.model, device=config.device, dtype=config.dtype)
 
 
 def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:

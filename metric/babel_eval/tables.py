@@ -11,8 +11,6 @@ from rich.table import Table
 from babel_eval.results import Results
 from babel_imagenet_dataset.languages import language
 
-NUMBER = {"justify": "right", "no_wrap": True}
-
 
 def percent(value: float | None) -> str:
     """Write a fraction as percent with one decimal, and an unknown one as an en dash."""
@@ -24,16 +22,22 @@ def interval(bounds: Sequence[float] | None) -> str:
     return "–" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
 
 
+def new_table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    """Give an empty table that fits 80 columns: the code first, names cut where there is no room, numbers whole."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in texts:
+        is_language = name == "language"
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=12 if is_language else len(name))
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True, min_width=9 if name == "95 %" else max(5, len(name)))
+    return table
+
+
 def result_table(results: Results, title: str | None = None) -> Table:
     """Give the table of a run: a line for each language and prompt set, numbers in percent."""
-    table = Table(title=title, title_justify="left", header_style="bold", row_styles=["", "dim"])
     has_prompts = len({r["prompt"] for r in results.rows + results.failures}) > 1
-    table.add_column("code")
-    table.add_column("language", overflow="ellipsis", max_width=24)
-    if has_prompts:
-        table.add_column("prompts")
-    for name in ("classes", "photos", "accuracy", "95 %", "chance", "English", "gap"):
-        table.add_column(name, **NUMBER)  # type: ignore[arg-type]
+    texts = ["code", "language"] + (["prompts"] if has_prompts else [])
+    table = new_table(title, texts, ("classes", "photos", "acc. %", "95 %", "chance", "English", "gap"))
     for row in results.rows:
         names = [row["lang"], language(row["lang"]).name] + ([row["prompt"]] if has_prompts else [])
         table.add_row(*names, str(row["num_classes"]), *_numbers(row))
@@ -72,9 +76,8 @@ def print_means(console: Console, results: Results) -> None:
     """Print the mean accuracy of each group of languages, English apart, with the number of languages in it."""
     from babel_zsic.classification import GROUPS, macro
 
-    table = Table(title="means over languages, English apart", title_justify="left", header_style="bold")
-    for name in ("prompts", "group", "languages", "accuracy", "gap"):
-        table.add_column(name, **(NUMBER if name in ("languages", "accuracy", "gap") else {}))  # type: ignore[arg-type]
+    title = "means over languages, English apart"
+    table = new_table(title, ("prompts", "group"), ("languages", "acc. %", "gap"))
     for prompt in dict.fromkeys(r["prompt"] for r in results.rows):
         means = macro({r["lang"]: r for r in results.rows if r["prompt"] == prompt})
         for group in (*GROUPS, "macro"):

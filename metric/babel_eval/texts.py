@@ -45,7 +45,7 @@ class ClassFeatures:
     """Class features of one encoder, each computed once and kept."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._known: dict[tuple[object, ...], np.ndarray] = {}
         self.n_texts = 0
 
@@ -78,12 +78,12 @@ class ClassFeatures:
         """Give float32 [n_labels, dim]: the weighted mean over templates of normalised features, normalised."""
         texts = [template.replace("{}", label) for label in labels for template, _ in templates]
         self.n_texts += len(texts)
-        features = unit_rows(self._encoder.encode_texts(texts, language)).reshape(len(labels), len(templates), -1)
+        features = unit_rows(self.encoder.encode_texts(texts, language)).reshape(len(labels), len(templates), -1)
         weights = np.array([weight for _, weight in templates], dtype=np.float32)
         return unit_rows(np.einsum("ltd,t->ld", features, weights / weights.sum()))
 
     def _scope(self, language: str, templates: tuple[tuple[str, int], ...]) -> tuple[object, ...]:
-        return (language if self._encoder.uses_language else None, templates)
+        return (language if self.encoder.uses_language else None, templates)
 
     def _key(self, texts: ClassTexts, label: str) -> tuple[object, ...]:
         return (*self._scope(texts.language, texts.templates), label)

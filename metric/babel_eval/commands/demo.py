@@ -27,14 +27,15 @@ def demo(
     from babel_eval.encoders import load_encoder
     from babel_eval.runner import run
     from babel_eval.tables import print_means
+    from babel_eval.texts import ClassFeatures
 
     console = Console()
     _dataset(console, out / "babel-imagenet")
-    encoder = load_encoder(MODEL)
+    features = ClassFeatures(load_encoder(MODEL))
     results = {}
     for images in ("sample", "names"):
         config = EvaluateConfig(MODEL, images, str(out / f"{images}.json"), overwrite=True, store=str(out / "features"))
-        results[images] = run(config, encoder=encoder, progress=console.is_terminal)
+        results[images] = run(config, features=features, progress=console.is_terminal)
     console.print(_both(results["sample"], results["names"]))
     print_means(console, results["names"])
     chart = out / "accuracy.png"
@@ -59,22 +60,17 @@ def _dataset(console: Console, folder: Path) -> None:
 
 def _both(sample: Results, names: Results) -> Table:
     """Put accuracy on the sample's photos and on names side by side, a line for each language."""
-    from rich.table import Table
-
-    from babel_eval.tables import NUMBER, interval, percent
+    from babel_eval.tables import interval, new_table, percent
     from babel_imagenet_dataset.languages import language
 
-    table = Table(title=f"{MODEL}, prompts: label", title_justify="left", header_style="bold", row_styles=["", "dim"])
-    table.add_column("code")
-    table.add_column("language", overflow="ellipsis", max_width=24)
-    for name in ("classes", "names %", "95 %", "gap", "photos", "sample %", "95 %"):
-        table.add_column(name, **NUMBER)  # type: ignore[arg-type]
+    numbers = ("classes", "names %", "95 %", "gap", "photos", "sample %", "95 %")
+    table = new_table(f"{MODEL}, prompts: label", ("code", "language"), numbers)
     for row in names.rows:
         other = sample.row(row["lang"], row["prompt"])
         photos = ["0", "–", "–"] if other is None else [str(other["n_images"]), percent(other["accuracy"])]
         photos += [] if other is None else [interval(other["accuracy_interval"])]
-        numbers = [percent(row["accuracy"]), interval(row["accuracy_interval"]), percent(row.get("gap"))]
-        table.add_row(row["lang"], language(row["lang"]).name, str(row["num_classes"]), *numbers, *photos)
+        figures = [percent(row["accuracy"]), interval(row["accuracy_interval"]), percent(row.get("gap"))]
+        table.add_row(row["lang"], language(row["lang"]).name, str(row["num_classes"]), *figures, *photos)
     return table
 
 

@@ -33,6 +33,8 @@ TOP_CLASSES = 10
 class E5Tower(nn.Module):
     """E5's text tower: token ids in, centred sentence features out."""
 
+    centre: torch.Tensor
+
     def __init__(self, bert: nn.Module, dim: int) -> None:
         """Take a `transformers.BertModel` without pooler, of width `dim`."""
         super().__init__()
@@ -62,12 +64,13 @@ class ConseEncoder(TorchEncoder):
         file = read_e5_file(sample.e5_weights())
         self._tokenizer = E5Tokenizer(file)
         self.pad_id = self._tokenizer.pad
-        self.text_model = E5Tower(load_bert(file), self.dim).to(device, self._dtype).eval()
+        tower = E5Tower(load_bert(file), self.dim).to(device, self._dtype).eval()
+        self.text_model = tower
         image_model = lite0.load_lite0(sample.lite0_weights()).to(device, self._dtype)
         self._image_model = image_model.to(memory_format=torch.channels_last)
         self.parameters = sum(p.numel() for m in (self.text_model, self._image_model) for p in m.parameters())
         names = torch.from_numpy(self.encode_texts(english_class_names(), "EN"))
-        self.text_model.centre.copy_(names.mean(dim=0))
+        tower.centre.copy_(names.mean(dim=0))
         self._class_features = (names - names.mean(dim=0)).to(device)
         self.text_fingerprint = fingerprint_of(sample.E5_SHA256, PREFIX, "mean pooled, centred")
         self.image_fingerprint = fingerprint_of(self.text_fingerprint, sample.LITE0_SHA256, TOP_CLASSES, dtype)
