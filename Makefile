@@ -4,7 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CODE   := babel_imagenet_dataset metric trainer push_scripts tests benchmarks
 
-.PHONY: demo test test-all check format install clean
+# Versions of datasets that still know loading scripts: the oldest that is claimed, and the last.
+COMPAT := 2.21.0 3.6.0
+
+.PHONY: demo test test-all test-compat check format install clean
 demo: install           ## the main job on the embedded default: labels, photos, a model, a table
 	$(BIN)/babel-imagenet demo
 
@@ -13,6 +16,11 @@ test: install           ## the whole suite, offline
 
 test-all: install       ## and the slow proofs
 	$(BIN)/python -m pytest
+
+test-compat: $(COMPAT:%=.venv-compat-%/.installed)  ## the labels under older datasets: loading script and Parquet folder
+	for version in $(COMPAT); do \
+	  .venv-compat-$$version/bin/python -m pytest -m "not slow" tests/labels/test_builder.py tests/labels/test_export.py || exit 1; \
+	done
 
 check: install          ## format, lint, types, spelling; every test file is collected
 	$(BIN)/ruff format --check $(CODE)
@@ -33,5 +41,12 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[sample,test,dev]'
 	touch $@
 
+# What the labels need and no more: no torch. The last four are read as data, without what they depend on.
+.venv-compat-%/.installed: setup.cfg
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check datasets==$* filelock fonttools jinja2 langcodes language_data pytest requests
+	$(@D)/bin/python -m pip install --disable-pip-version-check --no-deps clip-benchmark==1.6.2 open_clip_torch timm --editable .
+	touch $@
+
 clean:                  ## the environment and everything made
-	rm -rf $(VENV) demo babel-imagenet build dist *.egg-info
+	rm -rf $(VENV) .venv-compat-* demo babel-imagenet build dist *.egg-info
