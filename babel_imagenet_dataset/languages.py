@@ -201,11 +201,9 @@ def _resolve_one(selector: str, counts: Mapping[str, int | None]) -> Iterator[st
 
 def _known(selector: str, counts: Mapping[str, int | None]) -> str:
     code = _canonical(selector)
-    if code in _table():
-        return code
-    close = nearest(selector, {*counts, *_table()})
-    hint = f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else "."
-    raise ValueError(f"language {selector!r} is not known{hint} See: babel-imagenet languages")
+    if code not in _table():
+        raise ValueError(_unknown(selector, {*counts, *_table()}))
+    return code
 
 
 def _count(code: str, counts: Mapping[str, int | None]) -> int:
@@ -296,13 +294,13 @@ def _from_langcodes(code: str) -> dict[str, str]:
     try:
         tag = Tag.get(_spelling(code), normalize=False)
     except LanguageTagError as error:
-        raise ValueError(_known_error(code)) from error
+        raise ValueError(_unknown(code, _table())) from error
     if not tag.is_valid():
-        raise ValueError(_known_error(code))
+        raise ValueError(_unknown(code, _table()))
     return {"tag": tag.to_tag(), "script": tag.maximize().script or "Zyyy", "name": "", "classes": "", "releases": ""}
 
 
-def _known_error(code: str) -> str:
-    close = nearest(code, _table())
+def _unknown(code: str, among: Iterable[str]) -> str:
+    close = nearest(code, among)
     hint = f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else "."
     return f"language {code!r} is not known{hint} See: babel-imagenet languages"

@@ -159,9 +159,8 @@ def test_a_number_of_classes_out_of_range_has_no_group(n):
 @pytest.mark.parametrize(
     ("selector", "code"),
     [("de", "DE"), ("DE", "DE"), (" De ", "DE"), ("deu", "DE"), ("jp", "JA"), ("fil", "TL"), ("iw", "HE"),
-     ("tgl", "TL"), ("zh-yue", "ZH_YUE"), ("zh_yue", "ZH_YUE"), ("yue", "ZH_YUE"), ("nan", "ZH_MIN_NAN"), ("gsw", "ALS"),
-     ("nb", "NO"),
-     ("swa", "SW"), ("swh", "SW"), ("in", "ID"), ("ji", "YI"), ("lzh", "ZH_CLASSICAL"), ("be-tarask", "BE_X_OLD"),
+     ("tgl", "TL"), ("zh-yue", "ZH_YUE"), ("zh_yue", "ZH_YUE"), ("yue", "ZH_YUE"), ("nan", "ZH_MIN_NAN"),
+     ("gsw", "ALS"), ("nb", "NO"), ("swa", "SW"), ("swh", "SW"), ("in", "ID"), ("ji", "YI"), ("lzh", "ZH_CLASSICAL"), ("be-tarask", "BE_X_OLD"),
      ("nds-nl", "NDS_NL"), ("cmn", "ZH"), ("simple", "SIMPLE"), ("en-simple", "SIMPLE")],
 )  # fmt: skip
 def test_selectors_take_codes_tags_iso_codes_and_aliases_in_any_case(selector, code):
@@ -216,9 +215,7 @@ def test_a_language_that_no_file_has_is_an_error_that_names_none():
     assert "babel_imagenet-298.json has" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("typo", "meant"), [("germam", "DE"), ("swahilli", "SW"), ("ZH_YU", "ZH_YUE"), ("japanes", "JA")]
-)
+@pytest.mark.parametrize(("typo", "meant"), [("germam", "DE"), ("swahilli", "SW"), ("ZH_YU", "ZH_YUE")])
 def test_an_unknown_code_is_an_error_that_proposes_the_nearest(typo, meant):
     with pytest.raises(ValueError, match=f"'{typo}' is not known; did you mean.*'{meant}'"):
         resolve(typo, codes())
