@@ -158,10 +158,13 @@ def test_a_number_of_classes_out_of_range_has_no_group(n):
 
 @pytest.mark.parametrize(
     ("selector", "code"),
-    [("de", "DE"), ("DE", "DE"), (" De ", "DE"), ("deu", "DE"), ("jp", "JA"), ("fil", "TL"), ("iw", "HE"),
-     ("tgl", "TL"), ("zh-yue", "ZH_YUE"), ("zh_yue", "ZH_YUE"), ("yue", "ZH_YUE"), ("nan", "ZH_MIN_NAN"),
-     ("gsw", "ALS"), ("nb", "NO"), ("swa", "SW"), ("swh", "SW"), ("in", "ID"), ("ji", "YI"), ("lzh", "ZH_CLASSICAL"), ("be-tarask", "BE_X_OLD"),
-     ("nds-nl", "NDS_NL"), ("cmn", "ZH"), ("simple", "SIMPLE"), ("en-simple", "SIMPLE")],
+    [
+        ("de", "DE"), ("DE", "DE"), (" De ", "DE"), ("deu", "DE"), ("jp", "JA"),
+        ("fil", "TL"), ("iw", "HE"), ("tgl", "TL"), ("zh-yue", "ZH_YUE"), ("zh_yue", "ZH_YUE"),
+        ("yue", "ZH_YUE"), ("nan", "ZH_MIN_NAN"), ("gsw", "ALS"), ("nb", "NO"), ("swa", "SW"),
+        ("swh", "SW"), ("in", "ID"), ("ji", "YI"), ("lzh", "ZH_CLASSICAL"), ("be-tarask", "BE_X_OLD"),
+        ("nds-nl", "NDS_NL"), ("cmn", "ZH"), ("simple", "SIMPLE"), ("en-simple", "SIMPLE"),
+    ],
 )  # fmt: skip
 def test_selectors_take_codes_tags_iso_codes_and_aliases_in_any_case(selector, code):
     assert resolve(selector, codes()) == [code]
