@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from babel_eval.correlation import (
+from babel_eval.correlation.figures import (
     Points,
     correlate,
     weighted_pearson,

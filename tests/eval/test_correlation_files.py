@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from babel_eval.analysis import analyse
-from babel_eval.curse import curse_of_multilinguality, read_facts, slope
-from babel_eval.joining import join, read_all, read_scores, select_models
+from babel_eval.correlation.analysis import analyse
+from babel_eval.correlation.curse import curse_of_multilinguality, read_facts, slope
+from babel_eval.correlation.joining import join, read_all, read_scores, select_models
 from babel_eval.results import read_results
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from babel_eval.analysis import analyse
+from babel_eval.correlation.analysis import analyse
+from babel_eval.correlation.subsets import Decisions, Photos, read_decisions, subsample
 from babel_eval.results import Predictions, ResultWriter
-from babel_eval.subsets import Decisions, Photos, read_decisions, subsample
 
 
 def cells(n_photos_a_class: int = 4, n_classes: int = 6, seed: int = 0):

@@ -10,10 +10,10 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from babel_eval.correlation import Correlation, Estimate
-    from babel_eval.curse import Curse
-    from babel_eval.joining import Joined
-    from babel_eval.subsets import Subset
+    from babel_eval.correlation.curse import Curse
+    from babel_eval.correlation.figures import Correlation, Estimate
+    from babel_eval.correlation.joining import Joined
+    from babel_eval.correlation.subsets import Subset
 
 Entry = tuple["Joined", "Correlation | None"]
 
@@ -41,7 +41,7 @@ def correlate(
     """Correlate zero-shot accuracy with retrieval or any other score, over models and languages."""
     from rich.console import Console
 
-    from babel_eval.analysis import analyse
+    from babel_eval.correlation.analysis import analyse
 
     if figure is not None and figure.suffix not in (".png", ".svg"):
         raise ValueError(f"--figure must end in .png or .svg, got {figure}")
@@ -73,7 +73,7 @@ def correlate(
 def _print_correlations(console: Console, entries: list[Entry]) -> None:
     from rich.table import Table
 
-    from babel_eval.scatter import score_title
+    from babel_eval.correlation.scatter import score_title
 
     table = Table(title="correlation with zero-shot accuracy", title_justify="left", header_style="bold")
     for name in ("set", "prompts", "score"):
@@ -215,7 +215,7 @@ def _save(
         write_text(points, analysis.points_csv())
         console.print(f"points: {points}")
     if figure is not None:
-        from babel_eval.scatter import figure as scatters
+        from babel_eval.correlation.scatter import figure as scatters
         from babel_eval.vega import draw
 
         draw(scatters([(j, c) for j, c in shown if c is not None], analysis.models), figure)

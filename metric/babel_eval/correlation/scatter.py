@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from babel_eval.correlation import Correlation
-from babel_eval.joining import Joined
+from babel_eval.correlation.figures import Correlation
+from babel_eval.correlation.joining import Joined
 from babel_eval.vega import Spec, model_scale
 from babel_imagenet_dataset.languages import language
 

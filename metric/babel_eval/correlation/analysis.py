@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from babel_eval.correlation import Correlation, correlate
-from babel_eval.curse import Curse, curse_of_multilinguality, read_facts
-from babel_eval.joining import Joined, Score, join, read_all, select_models
+from babel_eval.correlation.curse import Curse, curse_of_multilinguality, read_facts
+from babel_eval.correlation.figures import Correlation, correlate
+from babel_eval.correlation.joining import Joined, Score, join, read_all, select_models
+from babel_eval.correlation.scatter import point_rows
+from babel_eval.correlation.subsets import Subset, read_decisions, subsample
 from babel_eval.results import Results, predictions_path, read_results
-from babel_eval.scatter import point_rows
-from babel_eval.subsets import Subset, read_decisions, subsample
 
 
 @dataclass(frozen=True)

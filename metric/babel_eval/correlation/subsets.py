@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from babel_eval.correlation import weighted_pearson
+from babel_eval.correlation.figures import weighted_pearson
 from babel_eval.results import predictions_path, read_results
 from babel_zsic.classification import k_way_table
 

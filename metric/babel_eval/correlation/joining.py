@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from babel_eval.correlation import Points
+from babel_eval.correlation.figures import Points
 from babel_imagenet_dataset.files import read_json
 from babel_imagenet_dataset.languages import language
 
