@@ -128,7 +128,7 @@ class ResultWriter:
         self._parts = self.path.with_suffix(".parts")
         self._place = {key: place for place, key in enumerate(plan)}
         self._is_finished = False
-        self.results = Results(dict(meta), path=self.path)
+        self.results = Results(plain(meta), path=self.path)
         if self.path.exists() and resume:
             self._take_up(read_results(self.path))
             return

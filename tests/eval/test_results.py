@@ -99,6 +99,12 @@ def test_resuming_with_other_settings_is_refused_and_names_them(tmp_path):
         ResultWriter(tmp_path / "r.json", {"dtype": "bf16"}, PLAN, resume=True)
 
 
+def test_settings_that_json_writes_otherwise_are_still_the_same_settings(tmp_path):
+    meta = {"scoring": {"k_way": (10, 50), "level": np.float64(0.95)}}
+    ResultWriter(tmp_path / "r.json", meta, PLAN)
+    assert ResultWriter(tmp_path / "r.json", meta, PLAN, resume=True).results.rows == []
+
+
 def test_what_is_not_finite_is_refused():
     with pytest.raises(ValueError, match="finite"):
         plain({"accuracy": np.float32("nan")})
