@@ -1,7 +1,7 @@
 """Charts as Vega-Lite specifications: drawn live in a page, or as PNG and SVG without a browser.
 
 Colours that depend on the reader's scheme are written as CSS variables (`var(--ink)`); a page defines them, and a
-picture gets the values of `LIGHT` or `DARK`. The Vega runtime (BSD-3-Clause, 0.6 MB) and the renderer come with
+picture gets the values of `LIGHT` or `DARK`. The Vega runtime (BSD-3-Clause, 0.9 MB) and the renderer come with
 `vl-convert-python`; nothing is fetched.
 """
 
@@ -76,8 +76,8 @@ def converter() -> Any:
 
 @cache
 def runtime() -> str:
-    """Give the JavaScript of the Vega runtime, which defines `window.vega`."""
-    return str(converter().javascript_bundle("window.vega = vega;", vl_version=VEGA_LITE))
+    """Give the JavaScript of the Vega runtime, which defines `window.vegaEmbed`."""
+    return str(converter().javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
 
 
 def compiled(spec: Spec) -> Spec:

@@ -59,7 +59,11 @@ def scatter(joined: Joined, figures: Correlation, models: Sequence[str], *, widt
     points = {
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.85},
         "encoding": {
-            "color": {"field": "model", "scale": model_scale(list(models), "color"), "legend": {"title": None}},
+            "color": {
+                "field": "model",
+                "scale": model_scale(list(models), "color"),
+                "legend": {"title": None, "columns": 2},
+            },
             "shape": {"field": "model", "scale": model_scale(list(models), "shape")},
             "tooltip": [
                 {"field": "language"},

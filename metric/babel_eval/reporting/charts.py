@@ -119,7 +119,11 @@ def _groups(data: ReportData) -> Spec:
             "scale": {"padding": 0.25},
         },
         "y": _percent("value", "mean accuracy", scale={"domainMin": 0}),
-        "color": {"field": "run", "scale": model_scale(data.labels, "color"), "legend": {"title": None, "columns": 4}},
+        "color": {
+            "field": "run",
+            "scale": model_scale(data.labels, "color"),
+            "legend": {"title": None, "columns": {"expr": "width < 500 ? 1 : 4"}},
+        },
         "shape": {"field": "run", "scale": model_scale(data.labels, "shape")},
         "tooltip": [*_tip("run", "n"), {"field": "value", "format": ".1%", "title": "mean"}],
     }
@@ -238,9 +242,13 @@ def _best(data: ReportData) -> Spec:
         "x": {
             "aggregate": "count",
             "stack": "zero",
-            "axis": {"title": "languages in which it is best", "tickMinStep": 1, "format": "d"},
+            "axis": {"title": "languages in which it is best", "tickMinStep": 1, "tickCount": 8, "format": "d"},
         },
-        "color": {"field": "best", "scale": model_scale(data.labels, "color"), "legend": {"title": None, "columns": 4}},
+        "color": {
+            "field": "best",
+            "scale": model_scale(data.labels, "color"),
+            "legend": {"title": None, "columns": {"expr": "width < 500 ? 1 : 4"}},
+        },
         "order": {"aggregate": "count", "sort": "descending"},
         "tooltip": [{"field": "best"}, {"aggregate": "count", "title": "languages"}],
     }

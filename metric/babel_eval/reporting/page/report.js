@@ -44,7 +44,7 @@ const script = column("script", l => l.script, l => `<td class="text">${l.script
 const size = column("classes", l => l.n_classes, l => `<td>${l.n_classes}</td>`);
 const heat = (v, most, {gap = false, top = false, hint = "", show = pct} = {}) => {
   const share = v == null ? 0 : Math.max(0, Math.min(1, v / (most || 1)));
-  return `<td class="heat${share > .55 ? " on" : ""}${gap ? " gap" : ""}${top ? " top" : ""}" style="--v:${share.toFixed(3)}" title="${esc(hint)}">${show(v)}</td>`;
+  return `<td class="heat${share > .6 ? " on" : ""}${gap ? " gap" : ""}${top ? " top" : ""}" style="--v:${share.toFixed(3)}" title="${esc(hint)}">${show(v)}</td>`;
 };
 const bounds = (v, lo, hi) => lo == null ? pct(v) : `${pct(v)} (${pct(lo)}–${pct(hi)})`;
 
@@ -114,7 +114,8 @@ function pairRows() {
 }
 
 function fill(table) {
-  const name = table.dataset.table, {rows, columns, cut, sort} = tables[name](), order = state.sorts[name] ?? sort;
+  const name = table.dataset.table, {rows, columns: all, cut, sort} = tables[name](), order = state.sorts[name] ?? sort;
+  const columns = all.filter(c => c.text || rows.some(r => c.value(r) != null));
   if (order && columns[order.by]) {
     const {value} = columns[order.by];
     const compare = (x, y) => typeof x === "string" ? x.localeCompare(y) : x - y;
@@ -133,35 +134,44 @@ const sources = {
   best: () => data.best.filter(r => isVisible(data.languages[r.at])),
   pairs: pairRows,
 };
+function showTip(_, event, item, value) {
+  const lines = value == null ? [] : Object.entries(value).map(([k, v]) => `${esc(k.replaceAll("_", " "))}: <b>${esc(v)}</b>`);
+  $("#tip").innerHTML = lines.join("<br>");
+  if (lines.length) $("#tip").style.translate = `${Math.min(event.clientX + 14, innerWidth - 200)}px ${event.clientY + 14}px`;
+}
 async function draw(box) {
   const name = box.dataset.chart, spec = specs[name], source = sources[box.dataset.source];
-  let view = views[name];
-  if (!view) {
-    view = views[name] = new vega.View(vega.parse(spec), {renderer: "svg", container: box, hover: true, logLevel: vega.Error});
-    view.tooltip((_, event, item, value) => {
-      $("#tip").innerHTML = value == null ? "" : Object.entries(value).map(([k, v]) => `${esc(k.replaceAll("_", " "))}: <b>${esc(v)}</b>`).join("<br>");
-      $("#tip").style.translate = `${Math.min(event?.clientX + 14, innerWidth - 200)}px ${event?.clientY + 14}px`;
-    });
-  }
+  const options = {mode: "vega", renderer: "svg", actions: false, defaultStyle: false, tooltip: showTip};
+  const view = views[name] ??= (await vegaEmbed(box, spec, options)).view;
   for (const {name: key} of spec.signals ?? []) if (key in state) view.signal(key, state[key]);
   if (source) view.data("rows", source());
   await view.runAsync();
 }
-async function update(where = document) {
+const isSeen = box => box.getBoundingClientRect().top < innerHeight && box.getBoundingClientRect().bottom > 0;
+async function update(where = document) {  // what is on the screen first, the other charts when there is time
   for (const table of $$("[data-table]", where)) if (table.dataset.table !== "classes" || classes) fill(table);
-  for (const box of $$("[data-chart]", where)) { await draw(box); await new Promise(done => setTimeout(done)); }
+  const boxes = $$("[data-chart]", where), turn = state.turn = (state.turn ?? 0) + 1;
+  for (const box of boxes.filter(isSeen)) await draw(box);
+  return (async () => {
+    for (const box of boxes.filter(b => !isSeen(b))) {
+      await new Promise(done => setTimeout(done));
+      if (turn !== state.turn && where === document) return;
+      await draw(box);
+    }
+  });
 }
+const redraw = async where => (await update(where))();
 
 document.addEventListener("change", event => {
   const {bind, local} = event.target.dataset;
   if (!bind) return;
   state[bind] = event.target.value;
-  update(local === undefined ? document : event.target.closest("section"));
+  redraw(local === undefined ? document : event.target.closest("section"));
 });
 document.addEventListener("input", event => {
   if (event.target.type !== "search") return;
   clearTimeout(state.timer);
-  state.timer = setTimeout(() => { state.text = event.target.value.trim().toLowerCase(); update(); }, 120);
+  state.timer = setTimeout(() => { state.text = event.target.value.trim().toLowerCase(); redraw(); }, 120);
 });
 document.addEventListener("click", event => {
   const {dataset} = document.documentElement, isDark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -182,7 +192,7 @@ document.addEventListener("click", event => {
   data.best = data.best.map(r => ({...r, group: data.languages[r.at].group, lang: data.languages[r.at].code}));
   for (const control of $$("[data-bind]")) state[control.dataset.bind] = control.value;
   if ($("#pairs")) pairs = await inflate("#pairs");
-  await update();
+  const rest = await update();
   document.body.dataset.ready = Math.round(performance.now());
   if ($("#classes-data")) {
     classes = await inflate("#classes-data");
@@ -190,6 +200,7 @@ document.addEventListener("click", event => {
     classes.offset = classes.index.map(rows => (end += rows.length) - rows.length);
     for (const key in classes.right) classes.right[key] = bytes(classes.right[key]);
     await update($("#classes"));
-    document.body.dataset.classes = "ready";
   }
+  await rest();
+  document.body.dataset.complete = Math.round(performance.now());
 })();
