@@ -16,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (build, languages, evaluate, demo, correlate, report, push):
+for module in (build, languages, models, evaluate, demo, correlate, report, push):
     module.register(app)
 
 

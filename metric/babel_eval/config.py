@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+TOKEN_POLICIES = ("strict", "skip", "fallback")
 PROMPTS = ("label", "openai_en", "nllb", "auto")
 
 
@@ -21,6 +22,10 @@ class EvaluateConfig:
     dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
     batch_size: int = field(default=32, metadata={"help": "photos a batch"})
     workers: int = field(default=2, metadata={"help": "threads that decode photos"})
+    language_token: str = field(
+        default="fallback",
+        metadata={"help": "languages that a model with language tokens (NLLB) lacks: strict, skip or fallback"},
+    )
     store: str | None = field(default=None, metadata={"help": "folder of kept features; default: the user's cache"})
     resume: bool = field(default=False, metadata={"help": "go on with an interrupted run of the same settings"})
     overwrite: bool = field(default=False, metadata={"help": "replace an existing result file"})
@@ -32,6 +37,9 @@ class EvaluateConfig:
         unknown = [p for p in self.prompt_sets if p not in PROMPTS]
         if unknown or not self.prompt_sets:
             raise ValueError(f"--prompts {self.prompts!r}: allowed are {', '.join(PROMPTS)}, or a comma list of these")
+        if self.language_token not in TOKEN_POLICIES:
+            allowed = ", ".join(TOKEN_POLICIES)
+            raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")
         if self.batch_size < 1 or self.workers < 1:
             raise ValueError(f"batch size and workers must be at least 1, got {self.batch_size} and {self.workers}")
         if self.resume and self.overwrite:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
 
 NAMES = "names"
+FEATURES = "features"
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 FORMS = (
     "sample (20 photos, extra [sample]), names (no photos: English names stand in for them), a folder with one "

@@ -10,7 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from babel_eval.config import EvaluateConfig
-from babel_eval.images import NAMES, ImageFeatures, PhotoSet, encode_photos, find_photos, name_features
+from babel_eval.encoders.stored import StoredFeatures
+from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, encode_photos, find_photos, name_features
 from babel_eval.results import Results, ResultWriter, check_target
 from babel_eval.store import FeatureStore, default_store, image_key
 from babel_eval.texts import ClassFeatures
@@ -19,6 +20,7 @@ from babel_imagenet_dataset.files import sha256_of_text
 from babel_imagenet_dataset.languages import resolve
 from babel_imagenet_dataset.prompts import REFERENCE_NAMES, choose
 from babel_imagenet_dataset.release import LabelFile, PromptFile, load_labels, load_prompts
+from babel_zsic.classification import unit_rows
 
 if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
@@ -54,7 +56,7 @@ def run(
     check_target(config.out, resume=config.resume, overwrite=config.overwrite)
     labels, prompts = _labels(config)
     plan = _plan(config, labels, prompts)
-    photos = None if config.images == NAMES else find_photos(config.images)
+    photos = None if config.images in (NAMES, FEATURES) else find_photos(config.images)
     features = features or ClassFeatures(encoder or _load(config))
     encoder = features.encoder
     images = image_features(config, encoder, photos, progress=progress)
@@ -81,6 +83,8 @@ def image_features(
     config: EvaluateConfig, encoder: Encoder, photos: PhotoSet | None, *, progress: bool = False
 ) -> ImageFeatures:
     """Give the features of photos, from the store where it has them; English names stand in where there are none."""
+    if isinstance(encoder, StoredFeatures) or config.images == FEATURES:
+        return stored_features(config, encoder)
     if photos is None:
         return name_features(encoder)
     store = FeatureStore(config.store or default_store())
@@ -92,10 +96,23 @@ def image_features(
     return images
 
 
+def stored_features(config: EvaluateConfig, encoder: Encoder) -> ImageFeatures:
+    """Give the photos that a folder of features holds.
+
+    Raises:
+      ValueError: only one of `--model features:FOLDER` and `--images features` was given.
+    """
+    if not isinstance(encoder, StoredFeatures) or config.images != FEATURES:
+        raise ValueError("--model features:FOLDER and --images features go together: the folder holds both sides")
+    features, class_index = encoder.stored_images()
+    ids = tuple(f"row {row}" for row in range(len(features)))
+    return ImageFeatures(ids, class_index, unit_rows(features), ())
+
+
 def _load(config: EvaluateConfig) -> Encoder:
     from babel_eval.encoders import load_encoder
 
-    return load_encoder(config.model, device=config.device, dtype=config.dtype)
+    return load_encoder(config.model, device=config.device, dtype=config.dtype, language_token=config.language_token)
 
 
 def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
@@ -125,6 +142,9 @@ def _meta(
         "parameters": encoder.parameters,
         "fingerprint": encoder.fingerprint,
         "dtype": config.dtype,
+        **({"random_weights": True} if getattr(encoder, "random_weights", False) else {}),
+        **({"language_token": config.language_token} if getattr(encoder, "language_tokens", None) else {}),
+        **({"adapter": encoder.adapter} if hasattr(encoder, "adapter") else {}),
         "languages": config.languages,
         "prompts": ",".join(REFERENCE_NAMES.get(p, p) for p in config.prompt_sets),
         "labels": {"file": labels.path.name, "sha256": labels.sha256},

@@ -24,8 +24,11 @@ def default_store() -> Path:
 
 
 def image_key(encoder: Encoder, photo_set: PhotoSet) -> str:
-    """Give the key of a photo set's features: encoder (weights, dtype, preprocessing) and photos, all of them."""
-    return sha256_of_text(FORMAT, encoder.fingerprint, photo_set.fingerprint)
+    """Give the key of a photo set's features: image tower (weights, dtype, preprocessing) and photos, all of them.
+
+    An adapter on the text side leaves the image tower as it is, so its photos are not encoded again.
+    """
+    return sha256_of_text(FORMAT, getattr(encoder, "image_fingerprint", encoder.fingerprint), photo_set.fingerprint)
 
 
 class FeatureStore:

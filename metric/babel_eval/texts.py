@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from babel_eval.encoders.stored import StoredFeatures
 from babel_zsic.classification import unit_rows
 
 if TYPE_CHECKING:
@@ -25,11 +26,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """The labels of one language and the templates (each with its weight) they are put into."""
+    """The labels of one language and the templates (each with its weight) they are put into.
+
+    `prompt` names the prompt set and `class_index` the classes, for features that are looked up by them.
+    """
 
     language: str
     labels: tuple[str, ...]
     templates: tuple[tuple[str, int], ...]
+    prompt: str = "label"
+    class_index: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for template, weight in self.templates:
@@ -50,12 +56,19 @@ class ClassFeatures:
         self.n_texts = 0
 
     def of(self, texts: ClassTexts) -> np.ndarray:
-        """Give float32 [n_classes, dim], rows of length 1, in the order of `texts.labels`."""
+        """Give float32 [n_classes, dim], rows of length 1, in the order of `texts.labels`.
+
+        Features made elsewhere are looked up by prompt set, language and class index instead.
+        """
+        if isinstance(self.encoder, StoredFeatures):
+            return unit_rows(self.encoder.class_features(texts.prompt, texts.language, texts.class_index))
         self.prepare([texts])
         return np.stack([self._known[self._key(texts, label)] for label in texts.labels])
 
     def prepare(self, requests: Sequence[ClassTexts]) -> None:
         """Encode what is not known yet of several languages together, so that texts of like length meet."""
+        if isinstance(self.encoder, StoredFeatures):
+            return
         for language, templates, labels in self._missing(requests):
             for start in range(0, len(labels), step := max(1, TEXTS_AT_ONCE // len(templates))):
                 some = labels[start : start + step]

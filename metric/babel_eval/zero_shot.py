@@ -6,12 +6,14 @@ Source: Geigle et al. 2023 (arXiv:2306.08658), section 3; the figures beside acc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from babel_eval.encoders.base import LanguageSkipped
+from babel_eval.encoders.stored import StoredFeatures
 from babel_eval.images import ImageFeatures
 from babel_eval.results import Predictions
 from babel_eval.texts import ClassFeatures, ClassTexts, grouped
@@ -91,7 +93,7 @@ class ZeroShotRun:
         """
         for group_ in grouped(plan, self._n_texts):
             for texts in self._encode(group_):
-                yield texts if isinstance(texts, LanguageResult) else self._score(*texts)
+                yield texts if isinstance(texts, LanguageResult) else self._scored(*texts)
 
     def _n_texts(self, key: tuple[str, str]) -> int:
         language, prompt = key
@@ -121,16 +123,37 @@ class ZeroShotRun:
 
     def _texts(self, language: str, prompt: str) -> ClassTexts:
         pairs = tuple(templates(prompt, language, self._prompts))
-        return ClassTexts(language, tuple(self._labels.languages[language].labels), pairs)
+        entry = self._labels.languages[language]
+        return ClassTexts(language, tuple(entry.labels), pairs, prompt, tuple(int(c) for c in entry.class_index))
 
     def _failed(self, key: tuple[str, str], error: ValueError) -> LanguageResult:
-        row = {**self._base(*key), "accuracy": None, "status": f"failed: {error}"}
+        what = "skipped" if isinstance(error, LanguageSkipped) else "failed"
+        row = {**self._base(*key), "accuracy": None, "status": f"{what}: {error}"}
         return LanguageResult(row, None)
 
     def _base(self, language: str, prompt: str) -> dict[str, Any]:
         n_classes = len(self._labels.languages[language].labels)
         prompt_set = REFERENCE_NAMES[prompt]
-        return {"lang": language, "prompt": prompt_set, "num_classes": n_classes, "group": group(n_classes)}
+        row = {"lang": language, "prompt": prompt_set, "num_classes": n_classes, "group": group(n_classes)}
+        token_use = getattr(self._features.encoder, "token_use", None)
+        return {**row, **({} if token_use is None else self._token_use(token_use, language))}
+
+    def _token_use(self, token_use: Callable[[Sequence[str], str], str | None], language: str) -> dict[str, str]:
+        """Give how the tokenizer saw the language, where it must know it (NLLB)."""
+        try:
+            use = token_use(self._labels.languages[language].labels, language)
+        except ValueError:  # refused or skipped by policy: the row's status says so
+            return {}
+        return {} if use is None else {"language_token": use}
+
+    def _scored(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult:
+        """Score a language; a language of which a folder of features has no file is a failure of its own."""
+        if isinstance(self._features.encoder, StoredFeatures):
+            try:
+                self._features.of(texts)
+            except ValueError as error:
+                return self._failed(key, error)
+        return self._score(key, texts)
 
     def _score(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult:
         language, prompt = key

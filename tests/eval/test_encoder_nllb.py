@@ -76,9 +76,9 @@ def test_a_token_is_in_the_script_of_the_published_labels(code: str) -> None:
 @pytest.mark.parametrize(
     ("text", "script"),
     [
-        ("tench", "Latn"), ("Катран", "Cyrl"), ("虎鲸", "Hans"), ("虎鯨", "Hant"), ("大白", "Hani"), 
-        ("ニシキヘビ", "Jpan"), ("ニシキ蛇", "Jpan"), ("상어", "Hang"), ("سمكة", "Arab"), ("מלך", "Hebr"), ("ปลา", "Thai"), ("42 — !", None),
-        ("", None), ("DVD плеер", "Cyrl"),
+        ("tench", "Latn"), ("Катран", "Cyrl"), ("虎鲸", "Hans"), ("虎鯨", "Hant"), ("大白", "Hani"),
+        ("ニシキヘビ", "Jpan"), ("ニシキ蛇", "Jpan"), ("상어", "Hang"), ("سمكة", "Arab"), ("מלך", "Hebr"),
+        ("ปลา", "Thai"), ("42 — !", None), ("", None), ("DVD плеер", "Cyrl"),
     ],
 )  # fmt: skip
 def test_scripts_of_texts(text: str, script: str | None) -> None:

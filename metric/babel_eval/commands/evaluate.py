@@ -25,6 +25,7 @@ def evaluate(
     dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
     batch_size: Annotated[int, typer.Option("--batch-size", help=help_of("batch_size"))] = 32,
     workers: Annotated[int, typer.Option("--workers", help=help_of("workers"))] = 2,
+    language_token: Annotated[str, typer.Option("--language-token", help=help_of("language_token"))] = "fallback",
     store: Annotated[str | None, typer.Option("--store", help=help_of("store"))] = None,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help=help_of("resume"))] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite/--no-overwrite", help=help_of("overwrite"))] = False,
@@ -36,13 +37,15 @@ def evaluate(
     config = EvaluateConfig(**locals())
     from rich.console import Console
 
+    if "+peft:" in model:
+        import babel_adapters  # noqa: F401  (it makes the kinds of adapters known that PEFT lacks)
     from babel_eval.runner import run
     from babel_eval.tables import print_run
 
     console = Console()
     results = run(config, progress=console.is_terminal)
     print_run(console, results, title=f"{config.model} on {config.images}")
-    failed = [f"{f['lang']} ({f['prompt']})" for f in results.failures if f["status"] != "no_photos"]
+    failed = [f"{f['lang']} ({f['prompt']})" for f in results.failures if f["status"].startswith("failed")]
     n_missing = results.meta["images"]["n_missing"]
     if failed:
         console.print(f"[red]{len(failed)} failed: {', '.join(failed)}[/]")
