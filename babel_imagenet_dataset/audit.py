@@ -36,6 +36,7 @@ TEMPLATE_FLAGS = {
     "bare": "holds no word beside the slot",
     "degenerate": "holds a piece of up to 12 characters, blanks included, five times in a row or more",
     "double_space": "holds two spaces in a row",
+    "script_mismatch": "most of its letters are in another script than the language's labels",
 }
 """Each flag of a template with its rule."""
 
@@ -95,9 +96,18 @@ def flag_labels(labels: LanguageLabels) -> list[tuple[str, ...]]:
     return flagged
 
 
-def flag_templates(templates: Sequence[str]) -> list[tuple[str, ...]]:
-    """Give the flags of each template of a language: names out of `TEMPLATE_FLAGS`, in its order."""
+def flag_templates(templates: Sequence[str], code: str | None = None) -> list[tuple[str, ...]]:
+    """Give the flags of each template of a language.
+
+    Args:
+      templates: all templates of the language.
+      code: BabelNet's code; without it no script is compared.
+
+    Returns:
+      for each template, names out of `TEMPLATE_FLAGS`, in its order.
+    """
     times = Counter(templates)
+    allowed = letters_of(language(code).script) if code else frozenset()
     flagged = []
     for template in templates:
         found = {
@@ -106,6 +116,7 @@ def flag_templates(templates: Sequence[str]) -> list[tuple[str, ...]]:
             "bare": not re.search(r"\w", template.replace("{}", "")),
             "degenerate": _REPEATED.search(template) is not None,
             "double_space": "  " in template,
+            "script_mismatch": bool(allowed) and is_off_script(template, allowed),
         }
         flagged.append(tuple(flag for flag in TEMPLATE_FLAGS if found[flag]))
     return flagged

@@ -17,7 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from babel_imagenet_dataset import corrections
 from babel_imagenet_dataset.audit import FLAGS, TEMPLATE_FLAGS
+from babel_imagenet_dataset.cleaning import STEPS
 from babel_imagenet_dataset.files import atomic_folder
 from babel_imagenet_dataset.languages import Language, group, language, resolve
 from babel_imagenet_dataset.release import COMMIT, PUBLISHED, REPOSITORY, LabelFile, PromptFile
@@ -29,6 +31,7 @@ from babel_imagenet_dataset.rows import (
     label_table,
     prompt_table,
 )
+from babel_imagenet_dataset.sheets import SheetRow
 
 PARQUET = f"{SPLIT}-00000-of-00001.parquet"
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
@@ -43,7 +46,7 @@ class LanguageStatistics:
       n_classes: number of classes, that is of rows.
       n_distinct: number of distinct labels.
       n_flagged: number of labels with a flag other than `equals_english`.
-      flags: number of labels by flag, in the order of `FLAGS`; zeros are left out.
+      flags: number of labels by flag and by step of cleaning, in the order of `FLAGS` and `STEPS`; without zeros.
     """
 
     language: Language
@@ -67,12 +70,14 @@ class Build:
       statistics: of the languages, in the order of the configurations.
       n_prompts: number of rows of the configuration `prompts`.
       n_bytes: size of all the files.
+      refused: people's decisions whose old label is not the label of these files; they were not applied.
     """
 
     path: Path
     statistics: tuple[LanguageStatistics, ...]
     n_prompts: int
     n_bytes: int
+    refused: tuple[SheetRow, ...] = ()
 
 
 def build(
@@ -81,6 +86,7 @@ def build(
     out: Path | str,
     *,
     selectors: str | Sequence[str] = "all",
+    decided: Sequence[SheetRow] | None = None,
     report: Callable[[str, int, int], None] | None = None,
 ) -> Build:
     """Write the dataset into a folder, whole or not at all.
@@ -90,6 +96,7 @@ def build(
       prompts: the templates; all of them are written, whichever languages are chosen.
       out: the folder; what an earlier build wrote there is replaced.
       selectors: which languages (see `languages.resolve`); `all` is what the label file holds.
+      decided: people's decisions for `label_clean`; those that ship with the package where none are given.
       report: called with the configuration just written, its number and the number of all.
 
     Returns:
@@ -101,7 +108,9 @@ def build(
     target = Path(out).expanduser().resolve()
     codes = sorted(resolve(selectors, labels.n_classes))
     check_replaceable(target)
-    tables = {code.lower(): label_table(labels.languages[code]) for code in codes}
+    decisions = corrections.packaged() if decided is None else decided
+    tables = {code.lower(): label_table(labels.languages[code], decisions) for code in codes}
+    refused = [row for code in codes for row in corrections.fit(decisions, labels.languages[code]).refused]
     statistics = tuple(language_statistics(code, tables[code.lower()]) for code in codes)
     tables[PROMPTS] = prompt_table(prompts)
     with atomic_folder(target) as part:
@@ -112,7 +121,7 @@ def build(
         card = render_card(labels, prompts, statistics, tables)
         (part / "README.md").write_bytes(card.encode("utf-8"))
         n_bytes = sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
-    return Build(target, statistics, tables[PROMPTS].num_rows, n_bytes)
+    return Build(target, statistics, tables[PROMPTS].num_rows, n_bytes, tuple(refused))
 
 
 def check_replaceable(folder: Path) -> None:
@@ -144,8 +153,8 @@ def language_statistics(code: str, table: pa.Table) -> LanguageStatistics:
         language=language(code),
         n_classes=table.num_rows,
         n_distinct=len(set(table.column("label").to_pylist())),
-        n_flagged=sum(any(flag != "equals_english" for flag in row) for row in flags),
-        flags={flag: counts[flag] for flag in FLAGS if counts[flag]},
+        n_flagged=sum(any(flag in FLAGS and flag != "equals_english" for flag in row) for row in flags),
+        flags={flag: counts[flag] for flag in (*FLAGS, *STEPS) if counts[flag]},
     )
 
 
@@ -169,6 +178,7 @@ def render_card(
         columns=LABEL_COLUMNS,
         prompt_columns=PROMPT_COLUMNS,
         flags=[(flag, counts[flag], rule) for flag, rule in FLAGS.items()],
+        steps=[(step, counts[step], rule) for step, rule in STEPS.items()],
         template_flags=[(flag, template_counts[flag], rule) for flag, rule in TEMPLATE_FLAGS.items()],
         label_source=_source(labels.path, labels.sha256),
         prompt_source=_source(prompts.path, prompts.sha256),

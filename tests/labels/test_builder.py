@@ -17,7 +17,7 @@ from babel_imagenet_dataset.languages import codes
 
 SCRIPT = Path(babel_imagenet_dataset.__file__).with_name("babel_imagenet.py")
 KNOWS_SCRIPTS = int(datasets.__version__.split(".")[0]) < 4
-COLUMNS = ["class_index", "wnid", "label", "english", "flags"]
+COLUMNS = ["class_index", "wnid", "label", "label_clean", "english", "flags"]
 
 
 def prepared(name, cache, **keywords):
@@ -47,7 +47,7 @@ def test_english_is_the_names_by_openai(tmp_path):
 
 def test_prompts_are_a_configuration_too(tmp_path):
     data = prepared("prompts", tmp_path)
-    assert data.num_rows == 7280
+    assert sum(data["weight"]) == 7280
     assert data[80]["prompt_set"] == "nllb"
 
 
@@ -87,7 +87,7 @@ def test_the_file_is_a_loading_script_for_every_kind_of_configuration(tmp_path):
         assert [found[name]["class_index"], found[name]["label"]] == raw[name.upper()]
         assert list(found[name]) == COLUMNS
     assert tuple(found["en"]["label"]) == english_class_names()
-    assert len(found["prompts"]["template"]) == 7280
+    assert sum(found["prompts"]["weight"]) == 7280
 
 
 @pytest.mark.skipif(KNOWS_SCRIPTS, reason="this datasets still knows loading scripts")

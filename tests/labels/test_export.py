@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
@@ -15,6 +17,7 @@ import yaml
 from babel_imagenet_dataset import export, release
 from babel_imagenet_dataset.export import PARQUET, build
 from babel_imagenet_dataset.imagenet import english_class_names, openai_templates, wnids
+from babel_imagenet_dataset.sheets import sheet_row
 
 LOAD = """
 import json, socket, sys
@@ -86,7 +89,7 @@ def check_loaded(answers):
         if name == "prompts":
             continue
         indices, labels = raw[name.upper()]
-        assert list(rows) == ["class_index", "wnid", "label", "english", "flags"]
+        assert list(rows) == ["class_index", "wnid", "label", "label_clean", "english", "flags"]
         assert rows["class_index"] == indices
         assert rows["label"] == labels
         assert rows["wnid"] == [wnids()[index] for index in indices]
@@ -98,11 +101,49 @@ def test_configurations_load_by_bare_name_offline_and_hold_what_the_label_file_h
     check_loaded(loaded)
     prompts = loaded["babel-imagenet:prompts"]["test"]
     raw = json.loads(release.load_prompts().path.read_text(encoding="utf-8"))
-    assert prompts["template"] == [*openai_templates(), *(t for code in sorted(raw) for t in raw[code])]
-    assert prompts["language"][:80] == ["EN"] * 80
-    assert prompts["prompt_set"] == ["openai_en"] * 80 + ["nllb"] * 7200
-    assert prompts["position"] == list(range(80)) * 91
-    assert prompts["english"] == list(openai_templates()) * 91
+    expected = [("EN", t) for t in openai_templates()] + [(code, t) for code in sorted(raw) for t in raw[code]]
+    merged = dict(Counter(expected))
+    assert list(zip(prompts["language"], prompts["template"], strict=True)) == list(merged)
+    assert prompts["weight"] == list(merged.values())
+    assert sum(prompts["weight"]) == 7280
+    assert prompts["prompt_set"] == ["openai_en"] * 80 + ["nllb"] * (len(merged) - 80)
+    for row in range(0, len(merged), 97):
+        code, position = prompts["language"][row], prompts["position"][row]
+        of_language = raw[code] if prompts["prompt_set"][row] == "nllb" else list(openai_templates())
+        assert of_language.index(prompts["template"][row]) == position
+        assert prompts["english"][row] == openai_templates()[position]
+
+
+def test_templates_in_another_script_than_the_labels_are_flagged(loaded):
+    """Kurdish: Sorani templates in Arabic script beside Kurmanji labels in Latin."""
+    prompts = loaded["babel-imagenet:prompts"]["test"]
+    kurdish = [flags for code, flags in zip(prompts["language"], prompts["flags"], strict=True) if code == "KU"]
+    assert sum("script_mismatch" in flags for flags in kurdish) > 0.9 * len(kurdish)
+    german = [flags for code, flags in zip(prompts["language"], prompts["flags"], strict=True) if code == "DE"]
+    assert not any("script_mismatch" in flags for flags in german)
+
+
+def test_cleaned_labels_stand_beside_the_released_ones_with_their_steps(loaded, built):
+    frame = pandas.read_parquet(built.path / "de" / PARQUET).set_index("class_index")
+    assert (frame.label[292], frame.label_clean[292]) == ("Tigerin", "Tiger")
+    assert list(frame["flags"][292]) == ["corrected"]
+    chihuahua = frame.loc[151]
+    assert (chihuahua.label, chihuahua.label_clean) == ("Chihuahua (Hunderasse)", "Chihuahua")
+    assert list(chihuahua["flags"]) == ["parenthesis", "clean_parenthesis"]
+    nulls = [label for label in loaded["babel-imagenet:en"]["test"]["label_clean"] if label is None]
+    assert nulls == []
+
+
+def test_decisions_that_do_not_fit_are_named_and_change_nothing(own, tmp_path):
+    decided = [
+        replace(sheet_row("NO", 2, "nul"), verdict="wrong", new="x"),
+        replace(sheet_row("NO", 3, "None"), verdict="wrong"),
+    ]
+    out = build(release.load_labels(own), release.load_prompts(), tmp_path / "d", decided=decided)
+    assert [row.class_index for row in out.refused] == [2]
+    frame = pandas.read_parquet(out.path / "no" / PARQUET)
+    assert frame.label_clean[2] == "null"
+    assert frame.label_clean[3] is None or pandas.isna(frame.label_clean[3])
 
 
 @pytest.mark.slow
@@ -128,13 +169,14 @@ def test_parquet_has_the_documented_types_and_no_metadata_that_old_clients_canno
         "class_index": "int32",
         "wnid": "string",
         "label": "string",
+        "label_clean": "string",
         "english": "string",
         "flags": "list<element: string>",
     }
     assert b"huggingface" not in (file.schema_arrow.metadata or {})
     frame = pandas.read_parquet(built.path / "de" / PARQUET)
     assert frame.loc[frame.class_index == 985, "english"].tolist() == ["daisy"]
-    assert frame.isna().sum().sum() == 0
+    assert frame.drop(columns="label_clean").isna().sum().sum() == 0
 
 
 def hashes(folder):
@@ -213,7 +255,7 @@ def test_the_card_states_licence_problems_and_statistics(built):
 def test_the_tables_of_the_card_have_equal_columns_in_every_row(built):
     _, body = card_parts(built.path)
     tables = re.findall(r"(?:^\|.*\n)+", body, re.MULTILINE)
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
 
@@ -235,7 +277,7 @@ def test_statistics_are_those_of_the_labels(built):
         if row.language.code != "EN":
             labels = raw[row.language.code][1]
             assert (row.n_classes, row.n_distinct) == (len(labels), len(set(labels)))
-    assert built.n_prompts == 7280
+    assert built.n_prompts < 7280
     assert built.n_bytes == sum(path.stat().st_size for path in built.path.rglob("*") if path.is_file())
 
 
