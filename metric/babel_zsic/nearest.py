@@ -10,7 +10,7 @@ import numpy as np
 TIES = ("first", "pessimistic", "optimistic")
 
 _BLOCK = 1024
-_TILE = 64
+_TILE = 16
 _SMALL, _LARGE = 1e-20, 1e30
 
 
@@ -54,7 +54,7 @@ def classify(
       true_rows: integer [n_images], row of the true class in `class_features`.
       ties: who wins among equal scores: `first` the lowest row, `pessimistic` never the true class, `optimistic` the
         true class.
-      block: photos in one product (1024; rounded up to a multiple of 64). The result does not depend on it.
+      block: photos in one product (1024; rounded up to a multiple of 16). The result does not depend on it.
 
     Returns:
       predicted_rows int64 [n_images]; ranks int64 [n_images], the number of classes placed before the true one, by
@@ -139,8 +139,8 @@ def _score_blocks(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (photos, scores float32 [n, width]) block by block; the columns from n_classes on are −∞.
 
-    Every product has the same shape, padded to whole tiles: a score then does not depend on where in the input its photo
-    and its class stand. Photos keep their lengths, which play no part in the order of one photo's scores.
+    Every product has the same shape, padded to whole tiles: a score then does not depend on where in the input its
+    photo and its class stand. Photos keep their lengths, which play no part in the order of one photo's scores.
     """
     n_classes, dim = classes.shape
     height = -(-max(1, _BLOCK if block is None else int(block)) // _TILE) * _TILE

@@ -134,10 +134,7 @@ def cluster_intervals(
 
 
 def cluster_sums(columns: np.ndarray, clusters: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Give the sums of each column in each cluster, float64 [n_clusters, n_columns], and the sizes, float64 [n_clusters].
-
-    Clusters stand in ascending order.
-    """
+    """Give each cluster's sums, float64 [n_clusters, n_columns], and its size, float64 [n_clusters]; keys ascend."""
     keys = np.asarray(clusters)
     if keys.shape != columns.shape[:1]:
         raise ValueError(f"{len(columns)} values and classes of shape {keys.shape}; give one class for each value")

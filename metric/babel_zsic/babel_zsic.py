@@ -1,0 +1,185 @@
+"""Babel-ImageNet's measure for `evaluate`: zero-shot image classification and retrieval, language by language."""
+
+import datasets
+import evaluate
+
+from .classification import macro, score_language
+from .comparison import UNNAMED, compare
+from .nearest import classify
+from .retrieval import rank_pairs
+from .scoring import Options, score_decisions, score_features, score_texts
+from .uncertainty import class_interval, paired_interval
+
+_CITATION = """\
+@article{geigle2023babelimagenet,
+  title = {{Babel-ImageNet}: Massively Multilingual Evaluation of Vision-and-Language Representations},
+  author = {Geigle, Gregor and Timofte, Radu and Glava\\v{s}, Goran},
+  journal = {arXiv preprint arXiv:2306.08658},
+  year = {2023},
+}
+"""
+
+_DESCRIPTION = """\
+Zero-shot image classification in many languages with Babel-ImageNet's labels: accuracy by language with an interval
+whose independent draws are classes, against chance, against what duplicate labels leave possible, and against English on
+the same classes and photos. A second configuration, `retrieval`, measures text-to-image and image-to-text retrieval.
+"""
+
+_INPUTS = """
+Args (configuration `default`):
+    references: class_index of each photo, 0 to 999 in ImageNet-1k order.
+    predictions: class_index decided for each photo; or leave it out and give image_features, class_features and
+        class_indices, and the photos are classified here.
+    languages: BabelNet code of each row, such as "DE". Optional. With features and without languages, every photo is
+        measured in every language.
+    image_features: float [n_images, dim].
+    class_features: {language: float [n_classes, dim]}.
+    class_indices: {language: class_index of each row}.
+    class_labels: {language: label of each row}; gives ceiling, n_duplicate_labels, accuracy_merged.
+    num_classes: {language: number of classes}; gives chance and centred where class_indices are not given.
+    confidence_level, n_resamples, seed: of the intervals. k_way: sizes K. ties: "first", "pessimistic", "optimistic".
+    on_missing_class: "error", or "drop" to leave out and count photos whose class the language lacks.
+Args (configuration `retrieval`):
+    text_to_image: row of each text's image.
+    languages: language of each text. Optional.
+    text_features, image_features: float [n, dim]; or similarity: float [n_texts, n_images].
+    match: "any", "first" or "fraction" of an image's captions. k: cut-offs.
+    confidence_level, n_resamples, seed: of the intervals.
+Returns:
+    Flat floats (means over languages, each with its n), and per_language: {language: figures}.
+Examples:
+
+    >>> metric = evaluate.load("babel_zsic")
+    >>> out = metric.compute(predictions=[0, 1, 1], references=[0, 1, 0], languages=["LO"] * 3, num_classes={"LO": 10})
+    >>> round(out["accuracy_macro"], 3), out["per_language"]["LO"]["n_images"]
+    (0.667, 3)
+
+    Two classes with equal features tie, and the lower class index wins:
+
+    >>> out = metric.compute(references=[7, 3], image_features=[[1.0, 0.0], [1.0, 0.0]],
+    ...                      class_features={"LO": [[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]]}, class_indices={"LO": [7, 3, 999]})
+    >>> figures = out["per_language"]["LO"]
+    >>> figures["accuracy"], round(figures["ceiling"], 3), figures["n_duplicate_labels"], figures["accuracy_merged"]
+    (0.5, 0.667, 1, 1.0)
+
+    English on the same classes and photos gives the gap:
+
+    >>> out = metric.compute(references=[0, 1], image_features=[[1.0, 0.0], [0.0, 1.0]], class_features={
+    ...     "EN": [[1.0, 0.0], [0.0, 1.0]], "LO": [[1.0, 0.0], [1.0, 0.1]]}, class_indices={"EN": [0, 1], "LO": [0, 1]})
+    >>> out["per_language"]["LO"]["english_same_classes"], out["gap_macro"], out["gap_macro_n"]
+    (1.0, 0.0, 1.0)
+
+    One class: chance is 1, so there is no `centred`; one photo: the interval says how little that is:
+
+    >>> figures = metric.compute(predictions=[5], references=[5], num_classes={"unnamed": 1})["per_language"]["unnamed"]
+    >>> figures["chance"], "centred" in figures, [round(x, 2) for x in figures["accuracy_interval"]]
+    (1.0, False, [0.21, 1.0])
+
+    A photo of a class that the language lacks is an error, unless it is to be counted:
+
+    >>> out = metric.compute(predictions=[0, 0], references=[0, 2], languages=["LO", "LO"],
+    ...                      class_indices={"LO": [0, 1]}, on_missing_class="drop")
+    >>> out["per_language"]["LO"]["n_images"], out["per_language"]["LO"]["n_dropped"]
+    (1, 1)
+
+    >>> metric = evaluate.load("babel_zsic", "retrieval")
+    >>> out = metric.compute(text_to_image=[0, 0, 1], text_features=[[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]],
+    ...                      image_features=[[1.0, 0.0], [0.0, 1.0]], k=(1, 2))
+    >>> round(out["text_to_image_r@1"], 3), out["image_to_text_r@1"], out["text_to_image_r@2"]
+    (0.667, 1.0, 1.0)
+"""
+
+_CONFIGS = {
+    "default": {"predictions": "int64", "references": "int64", "languages": "string"},
+    "retrieval": {"text_to_image": "int64", "languages": "string"},
+}
+_ABSENT = -1
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
+class BabelZSIC(evaluate.Metric):
+    """Zero-shot classification (`default`) and retrieval (`retrieval`) by language."""
+
+    compare = staticmethod(compare)
+
+    def _info(self):
+        if self.config_name not in _CONFIGS:
+            raise ValueError(f"configuration {self.config_name!r} is unknown; allowed: {', '.join(_CONFIGS)}")
+        columns = _CONFIGS[self.config_name]
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_INPUTS,
+            features=datasets.Features({name: datasets.Value(kind) for name, kind in columns.items()}),
+            reference_urls=["https://arxiv.org/abs/2306.08658", "https://github.com/gregor-ge/Babel-ImageNet"],
+        )
+
+    def add_batch(self, *, predictions=None, references=None, **columns):
+        """Add a batch; `languages` may be left out, and so may `predictions` where features are given later."""
+        super().add_batch(**self._filled(predictions, references, columns))
+
+    def add(self, *, prediction=None, reference=None, **columns):
+        """Add one row; `languages` may be left out, and so may the prediction where features are given later."""
+        if self.config_name == "default":
+            columns["languages"] = UNNAMED if columns.get("languages") is None else columns["languages"]
+            super().add(prediction=_ABSENT if prediction is None else prediction, reference=reference, **columns)
+        else:
+            super().add(**{"languages": UNNAMED, **columns})
+
+    def compute(self, *, predictions=None, references=None, **inputs):
+        """Compute the figures; see `inputs_description`."""
+        columns = {name: inputs.pop(name) for name in list(inputs) if name in _CONFIGS[self.config_name]}
+        given = {"predictions": predictions, "references": references, **columns}
+        if any(value is not None for value in given.values()):
+            self.add_batch(**given)
+        return super().compute(**inputs)
+
+    def _filled(self, predictions, references, columns):
+        main = references if self.config_name == "default" else columns.get("text_to_image")
+        if main is None:
+            name = "references" if self.config_name == "default" else "text_to_image"
+            raise ValueError(f"{name} are missing; every row needs one")
+        if columns.get("languages") is None:
+            columns = {**columns, "languages": [UNNAMED] * len(main)}
+        if self.config_name == "retrieval":
+            return columns
+        predictions = [_ABSENT] * len(main) if predictions is None else predictions
+        return {"predictions": predictions, "references": references, **columns}
+
+    def _compute(
+        self,
+        *,
+        predictions=None,
+        references=None,
+        languages=None,
+        text_to_image=None,
+        num_classes=None,
+        image_features=None,
+        class_features=None,
+        class_indices=None,
+        class_labels=None,
+        text_features=None,
+        similarity=None,
+        match="any",
+        k=(1, 5, 10),
+        **options,
+    ):
+        settings = Options(**options)
+        languages = None if set(languages) == {UNNAMED} else languages
+        if self.config_name == "retrieval":
+            matrices = {"text_features": text_features, "image_features": image_features, "similarity": similarity}
+            return score_texts(text_to_image, languages, match=match, k=k, options=settings, **matrices)
+        decided = set(predictions) != {_ABSENT}
+        sets = {"class_indices": class_indices, "class_labels": class_labels}
+        if image_features is None:
+            return score_decisions(
+                predictions, references, languages, num_classes=num_classes, options=settings, **sets
+            )
+        return score_features(
+            references,
+            languages,
+            image_features=image_features,
+            class_features=class_features,
+            options=settings,
+            **sets,
+        )

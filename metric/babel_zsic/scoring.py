@@ -1,0 +1,337 @@
+"""From what a user hands in to figures by language: decisions, features of photos and classes, texts and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from .classification import YARDSTICK, check_rows, classify, macro, score_language
+from .comparison import UNNAMED
+from .retrieval import rank_pairs, score_retrieval
+
+ON_MISSING = ("error", "drop")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller may set; see the card."""
+
+    confidence_level: float = 0.95
+    n_resamples: int = 10_000
+    seed: int = 0
+    k_way: Sequence[int] = (10, 50, 100)
+    ties: str = "first"
+    on_missing_class: str = "error"
+
+    def __post_init__(self) -> None:
+        if self.on_missing_class not in ON_MISSING:
+            raise ValueError(f"on_missing_class is {self.on_missing_class!r}; allowed: {', '.join(ON_MISSING)}")
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """The options of `score_language`."""
+        names = ("confidence_level", "n_resamples", "seed", "k_way")
+        return {name: getattr(self, name) for name in names}
+
+
+def score_decisions(
+    predictions: Any,
+    references: Any,
+    languages: Any | None = None,
+    *,
+    num_classes: Mapping[str, int] | None = None,
+    class_indices: Mapping[str, Sequence[int]] | None = None,
+    class_labels: Mapping[str, Sequence[str]] | None = None,
+    options: Options | None = None,
+) -> dict[str, Any]:
+    """Score decisions, language by language.
+
+    Args:
+      predictions: class_index [n], 0–999 in ImageNet-1k order.
+      references: class_index [n].
+      languages: BabelNet code of each row [n]; None puts all rows under `unnamed`.
+      num_classes: language → number of its classes: gives `chance` and `centred`.
+      class_indices: language → class_index of each of its classes: gives the same, and checks every row.
+      class_labels: language → label of each class, in the order of `class_indices`: gives duplicates.
+      options: see `Options`.
+
+    Returns:
+      The flat means of `macro`, and `per_language`: language → figures of `score_language`, alphabetical.
+
+    Raises:
+      ValueError: lengths differ, a class outside the language's set, an unknown language, labels without indices.
+    """
+    options = options or Options()
+    truth, decided = check_rows(references, None, "references"), check_rows(predictions, None, "predictions")
+    codes = _codes(languages, len(truth))
+    if len(decided) != len(truth):
+        raise ValueError(f"{len(decided)} predictions and {len(truth)} references; give both for every photo")
+    per_language = {}
+    for language in _sorted_codes(codes):
+        chosen = codes == language
+        classes = _class_set(class_indices, class_labels, num_classes, language)
+        kept, counted = _keep_known(truth[chosen], classes, language, options)
+        rows, n_classes = _decision_rows(decided[chosen][kept], truth[chosen][kept], classes, num_classes, language)
+        if not len(rows):
+            per_language[language] = {**counted, "n_images": 0}
+            continue
+        labels = _sorted_labels(class_labels, class_indices, language)
+        figures = score_language(rows[:, 0], None, rows[:, 1], n_classes, labels=labels, **options.scoring)
+        per_language[language] = {**figures, **counted}
+    return {**macro(per_language), "per_language": per_language}
+
+
+def score_features(
+    references: Any,
+    languages: Any | None = None,
+    *,
+    image_features: Any,
+    class_features: Mapping[str, Any],
+    class_indices: Mapping[str, Sequence[int]],
+    class_labels: Mapping[str, Sequence[str]] | None = None,
+    options: Options | None = None,
+) -> dict[str, Any]:
+    """Classify photos in every language and score the decisions.
+
+    Args:
+      references: class_index [n_images].
+      languages: None measures every photo in every language of `class_features`; else the language of each photo.
+      image_features: float [n_images, dim], of any length.
+      class_features: language → float [n_classes, dim], one row a class (the mean over prompts), of any length.
+      class_indices: language → class_index of each row, in any order: ties go to the lowest class index.
+      class_labels: language → label of each row.
+      options: see `Options`.
+
+    Returns:
+      As `score_decisions`, and `top5`, `k_way`; with `EN` among the languages `english_same_classes` and `gap` for each
+      other language whose classes English has.
+
+    Raises:
+      ValueError: shapes that disagree, NaN or infinity, a reference that the language lacks, an unknown language.
+    """
+    options = options or Options()
+    truth, images = check_rows(references, None, "references"), np.asarray(image_features)
+    if len(images) != len(truth):
+        raise ValueError(f"{len(images)} rows of image_features and {len(truth)} references; give one row a reference")
+    codes = None if languages is None else _codes(languages, len(truth))
+    for language in [] if codes is None else _sorted_codes(codes):
+        _look_up(class_features, language, "class_features")
+    per_language = {}
+    for language in sorted(class_features):
+        chosen = np.full(len(truth), True) if codes is None else codes == language
+        if language == YARDSTICK and not chosen.any():
+            continue
+        classes = _class_set(class_indices, class_labels, None, language, needed=True)
+        kept, counted = _keep_known(truth[chosen], classes, language, options)
+        photos = np.flatnonzero(chosen)[kept]
+        if not len(photos):
+            per_language[language] = {**counted, "n_images": 0, "n_classes": len(classes)}
+            continue
+        taken = images if len(photos) == len(images) else images[photos]
+        figures = _score_photos(taken, truth[photos], language, class_features, class_indices, class_labels, options)
+        per_language[language] = {**figures, **counted}
+    return {**macro(per_language), "per_language": per_language}
+
+
+def score_texts(
+    text_to_image: Any,
+    languages: Any | None = None,
+    *,
+    text_features: Any | None = None,
+    image_features: Any | None = None,
+    similarity: Any | None = None,
+    match: str = "any",
+    k: Sequence[int] = (1, 5, 10),
+    options: Options | None = None,
+) -> dict[str, Any]:
+    """Score retrieval, language by language; every language is measured against all images.
+
+    Args:
+      text_to_image: integer [n_texts], the row of each text's image.
+      languages: language of each text [n_texts]; None puts all under `unnamed`.
+      text_features: float [n_texts, dim].
+      image_features: float [n_images, dim].
+      similarity: float [n_texts, n_images] instead of the features.
+      match: `any`, `first` or `fraction`.
+      k: cut-offs of the recalls.
+      options: see `Options`.
+
+    Returns:
+      Flat means over the languages of every figure of `score_retrieval`, `n_languages`, and `per_language`.
+
+    Raises:
+      ValueError: as `rank_pairs` and `score_retrieval`; the language is named.
+    """
+    options = options or Options()
+    own = check_rows(text_to_image, None, "text_to_image")
+    codes = _codes(languages, len(own))
+    texts = None if text_features is None else _rows(text_features, len(own), "text_features")
+    matrix = None if similarity is None else _rows(similarity, len(own), "similarity")
+    per_language = {}
+    for language in _sorted_codes(codes):
+        chosen = np.flatnonzero(codes == language)
+        part = {"text_features": texts, "similarity": matrix}
+        if len(chosen) < len(own):
+            part = {name: None if rows is None else rows[chosen] for name, rows in part.items()}
+        try:
+            ranks = rank_pairs(own[chosen], image_features=image_features, match=match, **part)
+            level = (options.confidence_level, options.n_resamples, options.seed)
+            figures = score_retrieval(
+                ranks, own[chosen], k=k, confidence_level=level[0], n_resamples=level[1], seed=level[2]
+            )
+        except ValueError as error:
+            raise ValueError(f"{language}: {error}") from error
+        per_language[language] = figures
+    names = [name for name, value in next(iter(per_language.values())).items() if isinstance(value, float)]
+    means = {name: float(np.mean([figures[name] for figures in per_language.values()])) for name in names}
+    return {**means, "n_languages": float(len(per_language)), "per_language": per_language}
+
+
+def _score_photos(
+    photos: np.ndarray,
+    truth: np.ndarray,
+    language: str,
+    class_features: Mapping[str, Any],
+    class_indices: Mapping[str, Sequence[int]],
+    class_labels: Mapping[str, Sequence[str]] | None,
+    options: Options,
+) -> dict[str, Any]:
+    classes, features = _sorted_features(class_features, class_indices, language)
+    rows = np.searchsorted(classes, truth)
+    predicted, ranks = classify(photos, features, rows, ties=options.ties)
+    english_ranks = None
+    if language != YARDSTICK and YARDSTICK in class_features:
+        english_classes, english = _sorted_features(class_features, class_indices, YARDSTICK)
+        if np.isin(classes, english_classes).all():
+            same = english[np.searchsorted(english_classes, classes)]
+            english_ranks = classify(photos, same, rows, ties=options.ties)[1]
+    labels = _sorted_labels(class_labels, class_indices, language)
+    return score_language(
+        predicted,
+        ranks,
+        rows,
+        len(classes),
+        labels=labels,
+        class_features=None if labels is not None else features,
+        english_ranks=english_ranks,
+        **options.scoring,
+    )
+
+
+def _sorted_features(
+    class_features: Mapping[str, Any], class_indices: Mapping[str, Sequence[int]], language: str
+) -> tuple[np.ndarray, np.ndarray]:
+    classes = _class_set(class_indices, None, None, language, needed=True)
+    features = _rows(
+        _look_up(class_features, language, "class_features"), len(classes), f"class_features of {language}"
+    )
+    order = np.argsort(np.asarray(class_indices[language]), kind="stable")
+    return classes, features if np.array_equal(order, np.arange(len(order))) else features[order]
+
+
+def _sorted_labels(
+    class_labels: Mapping[str, Sequence[str]] | None, class_indices: Mapping[str, Sequence[int]] | None, language: str
+) -> list[str] | None:
+    if class_labels is None or class_indices is None:
+        return None
+    labels = list(_look_up(class_labels, language, "class_labels"))
+    return [labels[row] for row in np.argsort(np.asarray(class_indices[language]), kind="stable")]
+
+
+def _class_set(
+    class_indices: Mapping[str, Sequence[int]] | None,
+    class_labels: Mapping[str, Sequence[str]] | None,
+    num_classes: Mapping[str, int] | None,
+    language: str,
+    *,
+    needed: bool = False,
+) -> np.ndarray | None:
+    """Give the class_index of each class of a language in ascending order, checked against what else is known of it."""
+    if class_indices is None:
+        if needed or class_labels is not None:
+            raise ValueError("give class_indices too: language → class_index of each class, in the order of the rows")
+        return None
+    classes = check_rows(_look_up(class_indices, language, "class_indices"), None, f"class_indices of {language}")
+    if len(np.unique(classes)) < len(classes):
+        raise ValueError(f"class_indices of {language} name a class twice")
+    known = {
+        "class_labels": None if class_labels is None else len(_look_up(class_labels, language, "class_labels")),
+        "num_classes": None if num_classes is None else _look_up(num_classes, language, "num_classes"),
+    }
+    for name, n in known.items():
+        if n is not None and n != len(classes):
+            raise ValueError(f"{language} has {len(classes)} class_indices, but {name} say {n}")
+    return np.sort(classes)
+
+
+def _keep_known(
+    truth: np.ndarray, classes: np.ndarray | None, language: str, options: Options
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Give which photos have a class of the language; `n_dropped` where leaving them out was asked for."""
+    kept = np.full(len(truth), True) if classes is None else np.isin(truth, classes)
+    if options.on_missing_class == "drop":
+        return kept, {"n_dropped": int((~kept).sum())}
+    if not kept.all():
+        raise ValueError(
+            f"{int((~kept).sum())} of {len(kept)} references are of classes that {language} lacks, such as "
+            f'{int(truth[~kept][0])}; leave those photos out, or pass on_missing_class="drop" to have them counted'
+        )
+    return kept, {}
+
+
+def _decision_rows(
+    decided: np.ndarray,
+    truth: np.ndarray,
+    classes: np.ndarray | None,
+    num_classes: Mapping[str, int] | None,
+    language: str,
+) -> tuple[np.ndarray, int | None]:
+    """Give rows [n, (predicted, true)] within the language, and its number of classes where that is known."""
+    both = np.stack([decided, truth], axis=1)
+    if classes is not None:
+        unknown = ~np.isin(decided, classes)
+        if unknown.any():
+            bad = int(decided[unknown][0])
+            raise ValueError(
+                f"{language}: class {bad} is predicted, but it is none of the language's {len(classes)} classes"
+            )
+        return np.searchsorted(classes, both), len(classes)
+    found, rows = np.unique(both, return_inverse=True)
+    if num_classes is None:
+        return rows.reshape(both.shape), None
+    n_classes = int(_look_up(num_classes, language, "num_classes"))
+    if len(found) > n_classes:
+        raise ValueError(f"{language}: {len(found)} classes occur, but num_classes says {n_classes}")
+    return rows.reshape(both.shape), n_classes
+
+
+def _look_up(mapping: Mapping[str, Any], language: str, name: str) -> Any:
+    if language in mapping:
+        return mapping[language]
+    near = get_close_matches(language.upper(), list(mapping), n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"language {language!r} is not in {name}, which holds {', '.join(sorted(mapping)[:20])}{hint}")
+
+
+def _codes(languages: Any | None, n: int) -> np.ndarray:
+    if languages is None:
+        return np.full(n, UNNAMED)
+    codes = np.asarray(languages, dtype=str)
+    if codes.shape != (n,):
+        raise ValueError(f"languages has shape {codes.shape}; give one code for each of {n} rows")
+    return codes
+
+
+def _sorted_codes(codes: np.ndarray) -> list[str]:
+    return [str(code) for code in np.unique(codes)]
+
+
+def _rows(matrix: Any, n: int, name: str) -> np.ndarray:
+    rows = np.asarray(matrix)
+    if rows.ndim != 2 or len(rows) != n:
+        raise ValueError(f"{name} has shape {rows.shape}; expected a matrix with {n} rows")
+    return rows
