@@ -306,10 +306,14 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 def name_features(encoder: Encoder) -> ImageFeatures:
     """Let the text feature of each class's English name stand in for a photo of it: one row for each of 1000 classes.
 
-    That is a perfect image tower, so only the text side is measured; results made with it say `names`.
+    That is a perfect image tower, so only the text side is measured; results made with it say `names`. An adapter on
+    the text tower is off meanwhile: images never see it.
     """
+    from contextlib import nullcontext
+
     from babel_imagenet_dataset.imagenet import english_class_names
     from babel_zsic.classification import unit_rows
 
-    features = unit_rows(encoder.encode_texts(list(english_class_names()), "EN"))
+    with getattr(encoder, "without_adapter", nullcontext)():
+        features = unit_rows(encoder.encode_texts(list(english_class_names()), "EN"))
     return ImageFeatures(tuple(wnids()), np.arange(1000, dtype=np.int64), features, (), kind=NAMES)

@@ -91,6 +91,28 @@ def _shown(image: str | bytes) -> str:
     return image if isinstance(image, str) else f"{len(image)} bytes"
 
 
+def prefix_of(config: Any, encoder: TorchEncoder, texts: Sequence[Sequence[int]]) -> FrozenPrefix | None:
+    """Keep the states that enter the first adapted block, where blocks lie before it and memory allows.
+
+    Args:
+      config: a `TrainConfig`; `last_layers` says which blocks are adapted, `prefix_gb` how much memory there is.
+      encoder: the base, without an adapter.
+      texts: token ids of each distinct target caption.
+    """
+    from babel_adapters.adapter import find_tower
+
+    if config.last_layers is None or config.target_modules is not None:
+        return None
+    _, blocks = find_tower(encoder.text_model)
+    paths = list(blocks.values())
+    # A bottleneck stands behind its block, so the block itself is frozen too.
+    frozen = paths[: len(paths) - config.last_layers + (config.method == "bottleneck")]
+    width = int(next(p for n, p in encoder.text_model.named_parameters() if n.startswith(paths[0])).shape[-1])
+    if not frozen or FrozenPrefix.n_bytes(encoder, width, texts) > config.prefix_gb * 1e9:
+        return None
+    return FrozenPrefix(encoder, frozen, texts)
+
+
 class FrozenPrefix:
     """The states that enter the first adapted block, computed once for every text.
 

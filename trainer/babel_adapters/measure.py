@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from babel_adapters.card import RECORD_NAME
 from babel_eval.config import EvaluateConfig
 from babel_eval.runner import run
 from babel_eval.zero_shot import LanguageResult
+from babel_imagenet_dataset.files import read_json
 from babel_imagenet_dataset.languages import language as language_of
 from babel_zsic.uncertainty import paired_interval
 
@@ -61,39 +63,71 @@ class Gain:
         }
 
 
+def read_gains(folder: Path) -> list[Gain] | None:
+    """Give the gains that a finished adapter's record holds; None where the folder holds no finished adapter."""
+    if not (folder / RECORD_NAME).is_file() or not (folder / "adapter_model.safetensors").is_file():
+        return None
+    gains = []
+    for one in read_json(folder / RECORD_NAME)["evaluations"]:
+        rows = [{"accuracy": one[when]["value"], "n_images": one[when].get("n")} for when in ("before", "after")]
+        interval = tuple(one["gain"]["interval"])
+        gains.append(Gain(one["images"], one["prompt_set"], *rows, one["gain"]["value"], interval))
+    return gains
+
+
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
     interval = row.get("accuracy_interval") or row.get("interval")
     known = {"value": row["accuracy"], "n": row.get("n_images")}
     return {**known, "interval": list(interval)} if interval is not None else known
 
 
-def evaluate(
-    encoder: TorchEncoder, language: str, images: str, out: Path, *, labels: str | None, prompts: str, store: str | None
-) -> dict[str, LanguageResult]:
-    """Measure a language and write the result file.
+Measured = dict[str, dict[str, LanguageResult]]
+"""Result by images and prompt set."""
 
-    Returns:
-      result by prompt set.
+
+def measure(config: Any, encoder: TorchEncoder, language: str, folder: Path, when: str) -> Measured:
+    """Measure a language on each set of images and write the result files `WHEN-IMAGES.json`.
+
+    Args:
+      config: a `TrainConfig`.
+      encoder: the base, or the base with an adapter on.
+      language: BabelNet's code.
+      folder: where the result files go.
+      when: `before` or `after`.
 
     Raises:
       ValueError: the language has no labels, or there is no photo of any of its classes.
     """
-    config = EvaluateConfig(
-        model=encoder.model,
+    names = [name.strip() for name in config.eval_images.split(",") if name.strip()]
+    return {name: _evaluate(config, encoder, language, name, folder / f"{when}-{_safe(name)}.json") for name in names}
+
+
+def _evaluate(config: Any, encoder: TorchEncoder, language: str, images: str, out: Path) -> dict[str, LanguageResult]:
+    settings = EvaluateConfig(
+        model=config.model,
         images=images,
         out=str(out),
         languages=language.lower(),
-        prompts=prompts,
-        labels=labels,
-        store=store,
+        prompts=config.eval_prompts,
+        labels=config.eval_labels,
+        store=config.store,
         overwrite=True,
     )
     results: list[LanguageResult] = []
-    run(config, encoder=encoder, on_result=results.append)
+    run(settings, encoder=encoder, on_result=results.append)
     failed = [f"{r.row['lang']}: {r.row['status']}" for r in results if not r.is_ok]
     if failed:
         raise ValueError(f"--eval-images {images}: no result for {'; '.join(failed)}")
     return {str(result.row["prompt"]): result for result in results}
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", Path(name).name if "/" in name else name).strip("-.") or "images"
+
+
+def compare(before: Measured, after: Measured) -> list[Gain]:
+    """Give the gain on each set of images under each prompt set."""
+    return [gain(name, before[name][prompt], after[name][prompt]) for name in before for prompt in before[name]]
 
 
 def gain(images: str, before: LanguageResult, after: LanguageResult) -> Gain:

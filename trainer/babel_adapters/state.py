@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from babel_adapters.adapter import trainable
 from babel_imagenet_dataset.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from babel_adapters.team import Team
     from torch import nn
 
 CHECKPOINT = "checkpoint"
@@ -87,16 +88,17 @@ def load_trainable(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 class Checkpoints:
     """The last checkpoint of a run, in `FOLDER/checkpoint`, with the settings it was made under."""
 
-    def __init__(self, accelerator: Accelerator, folder: Path, settings: dict[str, Any], parts: tuple[Any, ...]) -> None:
+    def __init__(self, team: Team, folder: Path, settings: dict[str, Any], parts: tuple[Any, ...]) -> None:
         """Say what a checkpoint holds.
 
         Args:
-          accelerator: with the model and the optimiser prepared.
+          team: with the model and the optimiser prepared.
           folder: of the run.
           settings: all that determines the run; another run's checkpoint is refused.
           parts: what else is saved (each with `state_dict` and `load_state_dict`).
         """
-        self._accelerator, self._path, self._settings = accelerator, folder / CHECKPOINT, settings
+        self._team, self._path, self._settings = team, folder / CHECKPOINT, plain(settings)
+        self._accelerator = accelerator = team.accelerator
         accelerator._custom_objects.clear()
         accelerator.register_for_checkpointing(*parts)
         self._hooks = [
@@ -116,20 +118,20 @@ class Checkpoints:
           OSError: it could not be written (no room); the last one is intact and the message names it.
         """
         part = self._path.with_suffix(".part")
-        if self._accelerator.is_main_process:
+        if self._team.is_main:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
-        self._accelerator.wait_for_everyone()
+        self._team.wait()
         try:
             self._accelerator.save_state(str(part), safe_serialization=True)
         except (OSError, RuntimeError) as error:
             shutil.rmtree(part, ignore_errors=True)
             raise OSError(f"the checkpoint {part} could not be written ({error}); {self._last()}") from error
-        self._accelerator.wait_for_everyone()
-        if self._accelerator.is_main_process:
+        self._team.wait()
+        if self._team.is_main:
             write_json(part / "settings.json", self._settings)
             _replace_folder(part, self._path)
-        self._accelerator.wait_for_everyone()
+        self._team.wait()
 
     def _last(self) -> str:
         return f"the last one, {self._path}, is intact" if self._path.is_dir() else "there is none before it"
@@ -154,26 +156,38 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove all checkpoints: the run is done."""
-        if self._accelerator.is_main_process:
+        if self._team.is_main:
             for path in (self._path, self._path.with_suffix(".old"), self._path.with_suffix(".part")):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _save_weights(self, models: list[nn.Module], weights: list[dict[str, torch.Tensor]], folder: str) -> None:
         """Write the trained weights alone; the base is not copied into every checkpoint."""
+        from accelerate.utils import DistributedType
         from safetensors.torch import save_file
+
+        if self._accelerator.distributed_type == DistributedType.FSDP:
+            return  # its shards are accelerate's to write
 
         for model in models:
             bare = self._accelerator.unwrap_model(model)
-            if self._accelerator.is_main_process:
+            if self._team.is_main:
                 kept = {name: p.detach().cpu().contiguous() for name, p in trainable(bare).items()}
                 save_file(kept, Path(folder) / _WEIGHTS)
         weights.clear()
 
     def _load_weights(self, models: list[nn.Module], folder: str) -> None:
+        from accelerate.utils import DistributedType
         from safetensors.torch import load_file
 
+        if self._accelerator.distributed_type == DistributedType.FSDP:
+            return
         while models:
             load_trainable(self._accelerator.unwrap_model(models.pop()), load_file(Path(folder) / _WEIGHTS))
+
+
+def plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give settings as JSON gives them back."""
+    return json.loads(json.dumps(settings))
 
 
 def _replace_folder(part: Path, target: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -74,7 +74,6 @@ class TorchEncoder:
       pad_id: the token that fills a batch up to its longest text.
       full_length: None where the tower is exact at any length (texts are padded to the longest of their batch); else
         the length at which the tower was trained, and to which every text is padded.
-      token_budget: most tokens a batch of texts holds, padding counted.
       image_fingerprint: 64 hex digits over what determines the features of photos alone. An adapter on the text side
         leaves it as it was, so stored photo features stay good.
       text_fingerprint: 64 hex digits over the text tower's weights and tokenizer, whatever the dtype: what an adapter
@@ -92,7 +91,14 @@ class TorchEncoder:
     _dtype: torch.dtype
     pad_id: int = 0
     full_length: int | None = None
-    token_budget: int = 16_384
+
+    @cached_property
+    def token_budget(self) -> int:
+        """Most tokens a batch of texts holds, padding counted: on a CPU what its caches hold, else what fills a card.
+
+        Tried on ViT-B-32 and two cores (`benchmarks/README.md`): 512 tokens were 3.3 times as fast as 16,384.
+        """
+        return 512 if self.device == "cpu" else 16_384
 
     @cached_property
     def _text_halving(self) -> Halving:
@@ -154,6 +160,11 @@ class TorchEncoder:
     def forward_texts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give raw features [n_texts, dim] of a `collate`d batch; gradients flow where the caller wants them."""
         return self.text_model(input_ids, attention_mask)
+
+    def without_adapter(self) -> AbstractContextManager[Any]:
+        """Give a context in which texts are encoded as the base does, whatever adapter is on."""
+        disable = getattr(self.text_model, "disable_adapter", None)
+        return disable() if disable is not None else nullcontext()
 
     def encode_texts(self, texts: Sequence[str], language: str) -> np.ndarray:
         """Give raw features, float32 [n_texts, dim], of texts in the order given.
