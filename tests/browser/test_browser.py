@@ -21,13 +21,13 @@ def page(folder: Path, body: str) -> Path:
 
 def test_an_error_in_the_console_is_seen_once(browser, tmp_path):
     browser.open(page(tmp_path, "<script>nothing.here</script>"))
-    assert "nothing is not defined" in browser.errors()[0]
+    assert "nothing is not defined" in browser.wait_until(browser.errors)[0]
     assert browser.errors() == []
 
 
 def test_a_page_that_asks_another_host_shows_an_error(browser, tmp_path):
     browser.open(page(tmp_path, '<script src="https://cdn.example.org/library.js"></script>'))
-    assert "cdn.example.org" in browser.errors()[0]
+    assert "cdn.example.org" in browser.wait_until(browser.errors)[0]
 
 
 @pytest.mark.parametrize("dark", [True, False])

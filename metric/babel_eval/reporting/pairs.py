@@ -10,9 +10,10 @@ import numpy as np
 
 from babel_eval.correlation.subsets import Decisions, Photos, read_decisions
 from babel_eval.reporting.data import ReportData, Row
-from babel_zsic.uncertainty import paired_interval
+from babel_zsic.comparison import compare
 
 _FIGURES = ("diff", "low", "high", "p")
+N_RESAMPLES = 2000  # of each interval: with many models there are tens of thousands
 
 
 def compare_runs(data: ReportData) -> tuple[list[Row], list[str]]:
@@ -35,44 +36,33 @@ def compare_runs(data: ReportData) -> tuple[list[Row], list[str]]:
                 notes.append(
                     f"{a} and {b} ({prompt}): {missing} languages are not compared: other photos, or another order"
                 )
-            found = [_compare(photos, cells[a, code], cells[b, code]) for code in same]
-            corrected = holm([row["p"] for row in found])
-            for code, row, p in zip(same, found, corrected, strict=True):
-                rows.append({"prompt": prompt, "first": a, "second": b, "lang": code, **row, "p": p})
+            found = _compare(photos, [cells[a, code] for code in same], [cells[b, code] for code in same], same)
+            rows += [{"prompt": prompt, "first": a, "second": b, "lang": code, **found[code]} for code in same]
     return rows, notes
 
 
-def _compare(photos: Photos, a: Decisions, b: Decisions) -> Row:
-    right_a, right_b = (d.rank == 0 for d in (a, b))
-    low, high = paired_interval(right_a, right_b, photos.class_of[a.photo])
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    diff = (only_a - only_b) / len(right_a)
+def _compare(photos: Photos, a: Sequence[Decisions], b: Sequence[Decisions], codes: Sequence[str]) -> dict[str, Row]:
+    """Compare two models in all languages at once, through the measure's own `compare`."""
+    if not codes:
+        return {}
+    languages = np.repeat(codes, [len(d.photo) for d in a])
+    references = photos.class_of[np.concatenate([d.photo for d in a])]
+    first, second = (np.where(np.concatenate([d.rank for d in side]) == 0, references, -1) for side in (a, b))
+    found = compare(
+        {"predictions": first, "references": references, "languages": languages},
+        {"predictions": second, "references": references, "languages": languages},
+        n_resamples=N_RESAMPLES,
+    )
     return {
-        "n_images": len(right_a),
-        "diff": diff,
-        "low": low,
-        "high": high,
-        "only_first": only_a,
-        "only_second": only_b,
+        code: {
+            "n_images": figures["n_images"],
+            "diff": figures["difference"],
+            "low": figures["difference_interval"][0],
+            "high": figures["difference_interval"][1],
+            "p": figures["holm_p"],
+        }
+        for code, figures in found.items()
     }
-
-
-def mcnemar(only_first: Sequence[int], only_second: Sequence[int]) -> list[float]:
-    """Give McNemar's exact two-sided p-values, from the numbers of photos that only one of two models got right."""
-    from scipy.special import bdtr
-
-    a, b = np.array(only_first), np.array(only_second)
-    return [float(p) for p in np.minimum(2 * bdtr(np.minimum(a, b).astype(float), a + b, 0.5), 1.0)]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number (Holm 1979): the i-th smallest times n - i, never falling, at most 1."""
-    values = np.array(p_values, dtype=float)
-    order = np.argsort(values, kind="stable")
-    raised = np.minimum(np.maximum.accumulate(values[order] * (len(values) - np.arange(len(values)))), 1.0)
-    corrected = np.empty(len(values))
-    corrected[order] = raised
-    return [float(p) for p in corrected]
 
 
 def packed(rows: Sequence[Mapping[str, Any]], data: ReportData) -> dict[str, Any]:

@@ -9,14 +9,12 @@ async function inflate(id) {
   const stream = new Blob([bytes($(id).textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }
-
 const state = {sorts: {}, text: ""};
 let data, records, cell, languages, classes, pairs;
 const views = {}, specs = JSON.parse($("#specs").textContent);
-
 function read(columns) {  // columns of integers -> records; figures are ten-thousandths
-  const keys = Object.keys(columns), n = columns[keys[0]].length, rows = [];
-  for (let i = 0; i < n; i++) {
+  const keys = Object.keys(columns), rows = [];
+  for (let i = 0; i < columns.run.length; i++) {
     const row = {};
     for (const key of keys) row[key] = columns[key][i];
     for (const key of data.figures) if (row[key] != null) row[key] /= 1e4;
@@ -33,7 +31,6 @@ function isVisible(l) {
   return (!state.group || l.group === state.group) && (!state.script || l.script === state.script) &&
     matches(`${l.name} ${l.code} ${l.autonym ?? ""} ${l.script}`);
 }
-
 // Columns: a title, the value to sort by, and the cell's HTML.
 const column = (title, value, html, more = {}) => ({title, value, html, ...more});
 const number = (title, value, show = pct, hint = "") => column(title, value, r => `<td>${show(value(r))}</td>`, {hint});
@@ -47,7 +44,6 @@ const heat = (v, most, {gap = false, top = false, hint = "", show = pct} = {}) =
   return `<td class="heat${share > .6 ? " on" : ""}${gap ? " gap" : ""}${top ? " top" : ""}" style="--v:${share.toFixed(3)}" title="${esc(hint)}">${show(v)}</td>`;
 };
 const bounds = (v, lo, hi) => lo == null ? pct(v) : `${pct(v)} (${pct(lo)}–${pct(hi)})`;
-
 const tables = {
   heat() {
     const key = state.measure, isGap = key === "gap";
@@ -112,7 +108,6 @@ function pairRows() {
     low: (turn > 0 ? found.low[i] : -found.high[i]) / 1e4, high: (turn > 0 ? found.high[i] : -found.low[i]) / 1e4, p: found.p[i] / 1e4}));
   return rows.filter(isVisible);
 }
-
 function fill(table) {
   const name = table.dataset.table, {rows, columns: all, cut, sort} = tables[name](), order = state.sorts[name] ?? sort;
   const columns = all.filter(c => c.text || rows.some(r => c.value(r) != null));
@@ -127,7 +122,6 @@ function fill(table) {
   const count = $(`[data-count="${name}"]`);
   if (count) count.textContent = `${rows.length} rows`;
 }
-
 const sources = {
   rows: () => records.filter(r => isVisible(data.languages[r.at])),
   groups: () => data.groupMeans,
@@ -150,23 +144,22 @@ async function draw(box) {
 const isSeen = box => box.getBoundingClientRect().top < innerHeight && box.getBoundingClientRect().bottom > 0;
 async function update(where = document) {  // what is on the screen first, the other charts when there is time
   for (const table of $$("[data-table]", where)) if (table.dataset.table !== "classes" || classes) fill(table);
-  const boxes = $$("[data-chart]", where), turn = state.turn = (state.turn ?? 0) + 1;
+  const boxes = $$("[data-chart]", where), turn = where === document ? state.turn = (state.turn ?? 0) + 1 : state.turn;
   for (const box of boxes.filter(isSeen)) await draw(box);
+  const hidden = boxes.filter(box => !isSeen(box));
   return (async () => {
-    for (const box of boxes.filter(b => !isSeen(b))) {
+    for (const box of hidden) {
       await new Promise(done => setTimeout(done));
-      if (turn !== state.turn && where === document) return;
+      if (turn !== state.turn) return;  // the reader has chosen something else meanwhile
       await draw(box);
     }
   });
 }
 const redraw = async where => (await update(where))();
-
 document.addEventListener("change", event => {
   const {bind, local} = event.target.dataset;
-  if (!bind) return;
-  state[bind] = event.target.value;
-  redraw(local === undefined ? document : event.target.closest("section"));
+  if (bind) state[bind] = event.target.value;
+  if (bind) redraw(local === undefined ? document : event.target.closest("section"));
 });
 document.addEventListener("input", event => {
   if (event.target.type !== "search") return;
@@ -182,7 +175,6 @@ document.addEventListener("click", event => {
   state.sorts[table.dataset.table] = {by: +by, way: now?.by === +by ? -now.way : isText ? 1 : -1};
   fill(table);
 });
-
 (async () => {
   data = await inflate("#data");
   records = read(data.columns);

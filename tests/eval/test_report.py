@@ -1,0 +1,142 @@
+"""Reports: what is gathered from files, the means, the tables, and what the page holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import pytest
+
+from babel_eval.reporting.data import best_models, gather, group_means, short_names
+from babel_eval.reporting.report import csv_tables, make_report, write_page
+from babel_eval.reporting.tables import render
+from babel_eval.results import Predictions, ResultWriter
+
+
+def reference_file(folder: Path, model: str, accuracy: dict[str, float], sizes: dict[str, int]) -> Path:
+    rows = [{"lang": c, "prompt": "label", "num_classes": sizes[c], "accuracy": a} for c, a in accuracy.items()]
+    path = folder / f"{model.replace('/', '-')}.json"
+    path.write_text(json.dumps({"meta": {"model": model, "source": "s"}, "results": rows}), encoding="utf-8")
+    return path
+
+
+SIZES = {"EN": 1000, "DE": 800, "LO": 50, "SW": 90}
+
+
+@pytest.fixture
+def files(tmp_path):
+    return [
+        reference_file(tmp_path, "org/a", {"EN": 0.9, "DE": 0.5, "LO": 0.2, "SW": 0.4}, SIZES),
+        reference_file(tmp_path, "org/b@tag", {"EN": 0.8, "DE": 0.6, "LO": 0.1}, SIZES),
+    ]
+
+
+def test_figures_that_a_reference_file_lacks_are_unknown_and_the_rest_computed(files):
+    data = gather(files)
+    row = next(r for r in data.rows if (r["run"], r["lang"]) == ("a", "LO"))
+    assert (row["k10"], row["accuracy_low"], row["n_images"]) == (None, None, None)
+    assert row["chance"] == 1 / 50
+    assert row["centred"] == pytest.approx((0.2 - 0.02) / 0.98)
+    assert row["gap"] == pytest.approx(0.7)
+    assert [run.gap_basis for run in data.runs] == ["all classes", "all classes"]
+
+
+def test_group_means_leave_english_out_and_count_their_languages(files):
+    means = {(m["run"], m["group"]): m for m in group_means(gather(files))}
+    assert (means["a", "vlow"]["accuracy"], means["a", "vlow"]["n"]) == (pytest.approx(0.3), 2)
+    assert means["a", "all"]["accuracy"] == pytest.approx(mean([0.5, 0.2, 0.4]))
+    assert (means["b", "vlow"]["accuracy"], means["b", "vlow"]["n"]) == (0.1, 1)
+    assert ("a", "mid") not in means
+
+
+def test_the_best_model_of_each_language_with_its_lead(files):
+    best = {row["lang"]: row for row in best_models(gather(files))}
+    assert (best["DE"]["best"], best["DE"]["second"], best["DE"]["lead"]) == ("b", "a", pytest.approx(0.1))
+    assert (best["SW"]["best"], best["SW"]["second"], best["SW"]["lead"]) == ("a", None, None)
+
+
+def test_languages_stand_by_group_then_script_then_name(files):
+    assert [x["code"] for x in gather(files).languages] == ["SW", "LO", "EN", "DE"]
+
+
+def test_names_are_shortened_only_where_they_stay_apart():
+    assert short_names(["org/a@x", "b"]) == ["a", "b"]
+    assert short_names(["org/a@x", "org/a@y", "c"]) == ["org/a@x", "org/a@y", "c"]
+
+
+def test_the_same_model_on_the_same_photos_twice_is_an_error(tmp_path, files):
+    (tmp_path / "more").mkdir()
+    again = reference_file(tmp_path / "more", "org/a", {"DE": 0.1}, SIZES)
+    with pytest.raises(ValueError, match="both hold org/a on ImageNet"):
+        gather([*files, again])
+    with pytest.raises(ValueError, match="at least one zero-shot result file"):
+        gather([])
+
+
+def test_markdown_and_latex_say_percent_and_escape_names(tmp_path, files):
+    data = gather(files)
+    assert "| LO | Lao | 50 | 20.0 | 10.0 |" in render(data, "md")
+    assert "| SW | Swahili | 90 | 40.0 | – |" in render(data, "md")
+    odd = reference_file(tmp_path, "50%_off&more", {"EN": 0.5, "DE": 0.25}, SIZES)
+    latex = render(gather([odd]), "latex")
+    assert r"50\%\_off\&more" in latex
+    assert r"\toprule" in latex
+    assert r"DE & German & 800 & 25.0 \\" in latex
+    with pytest.raises(ValueError, match="format 'docx' is unknown"):
+        render(data, "docx")
+
+
+def test_csv_holds_fractions_at_full_precision(tmp_path):
+    third = reference_file(tmp_path, "m", {"EN": 0.5, "DE": 1 / 3}, SIZES)
+    rows = list(csv.DictReader(render(gather([third]), "csv").splitlines()))
+    assert [float(r["accuracy"]) for r in rows if r["lang"] == "DE"] == [1 / 3]
+
+
+@pytest.fixture
+def decided(tmp_path):
+    """Two runs on ten photos of ten classes of German: the first is right on 8 of them, the second on 4."""
+    paths = []
+    for model, n_right in (("x", 8), ("y", 4)):
+        writer = ResultWriter(tmp_path / f"{model}.json", {"model": model}, [("DE", "label")])
+        ranks = np.array([0] * n_right + [1] * (10 - n_right))
+        row = {"lang": "DE", "prompt": "label", "num_classes": 10, "accuracy": n_right / 10, "gap": 0.0}
+        known = np.arange(10)
+        writer.add(row, Predictions(tuple(f"p{i}" for i in range(10)), known, known, ranks))
+        writer.finish()
+        paths.append(tmp_path / f"{model}.json")
+    return paths
+
+
+def test_two_runs_on_the_same_photos_are_compared(decided):
+    [row] = make_report(decided).comparisons
+    assert (row["first"], row["second"], row["lang"], row["n_images"]) == ("x", "y", "DE", 10)
+    assert row["diff"] == pytest.approx(0.4)
+    assert row["p"] == pytest.approx(2 * 0.5**4)
+    assert row["low"] < 0.4 < row["high"]
+
+
+def test_every_table_lies_beside_the_page_as_csv_and_a_second_page_is_the_same(tmp_path, files):
+    report = make_report(files)
+    page = write_page(report, tmp_path / "out", title="<b>Title</b>")
+    first = page.read_bytes()
+    assert b"<h1>&lt;b&gt;Title&lt;/b&gt;</h1>" in first
+    assert b"http://" not in first.split(b"<script")[0]
+    assert {p.stem for p in (tmp_path / "out" / "data").glob("*.csv")} == set(csv_tables(report))
+    assert write_page(make_report(files), tmp_path / "out", title="<b>Title</b>").read_bytes() == first
+
+
+def test_pictures_are_drawn_where_asked_for(tmp_path, files):
+    write_page(make_report(files), tmp_path / "out", title="t", pictures=["svg"])
+    drawn = {p.stem: p.read_text(encoding="utf-8") for p in (tmp_path / "out" / "charts").iterdir()}
+    assert {"groups", "accuracy", "gap", "classes_raw", "classes_k_way", "best"} <= set(drawn)
+    assert "var(--" not in "".join(drawn.values())
+
+
+def test_the_scripts_written_by_hand_stay_short():
+    import babel_eval.reporting
+
+    folder = Path(babel_eval.reporting.__file__).parent / "page"
+    assert len((folder / "report.js").read_text(encoding="utf-8").splitlines()) < 200
