@@ -30,8 +30,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="also where the rep
 Tag = Annotated[str | None, typer.Option("--tag", metavar="NAME", help="tag that shall name the commit; never moved")]
 
 _REPO_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
-# A user token or an OAuth token of the Hub, and a password inside a URL.
-_SECRETS = re.compile(r"\b(hf|hf_oauth|hf_jwt)_[A-Za-z0-9._-]{8,}|(?<=://)[^/\s@]+:[^/\s@]+(?=@)")
+# Tokens of the Hub (of users, of organisations, by OAuth), and a password inside a URL.
+_SECRETS = re.compile(
+    r"\b(hf|api_org)_[A-Za-z0-9]{16,}|\bhf_(oauth|jwt)_[\w.-]{8,}|(?<=://)[^/\s@]+:[^/\s@]+(?=@)",
+)
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from accelerate import Accelerator
+
     from babel_adapters.data import TrainingData
     from babel_adapters.measure import Gain
     from babel_adapters.progress import Progress
     from babel_adapters.team import Team
-
     from babel_eval.encoders.base import TorchEncoder
     from babel_imagenet_dataset.release import LabelFile
 
@@ -82,9 +82,13 @@ class TrainConfig(AdapterConfig):
     seed: int = option(0, "seed of weights and order", "training")
     check_every: int = option(50, "steps between checks on held-out pairs", "training")
     patience: int | None = option(None, "checks without a lower loss before stopping; default: never", "training")
-    prefix_gb: float = option(2.0, "most memory for kept states of frozen lower blocks, in GB; 0: keep none", "training")
+    prefix_gb: float = option(
+        2.0, "most memory for kept states of frozen lower blocks, in GB; 0: keep none", "training"
+    )
     mixed_precision: str = option("no", "no, bf16 or fp16", "training")
-    eval_images: str = option("names", "names, sample, or photos as `evaluate --images` takes them; a list", "evaluation")
+    eval_images: str = option(
+        "names", "names, sample, or photos as `evaluate --images` takes them; a list", "evaluation"
+    )
     eval_labels: str | None = option(None, "label file; default: the installed one", "evaluation")
     eval_prompts: str = option("label", "prompt sets, as `evaluate --prompts` takes them", "evaluation")
     output_dir: str = option("adapters", "folder; each language gets one in it", "output")
@@ -203,7 +207,9 @@ def one_language(
     folder = Path(config.output_dir) / language.lower()
     if (done := read_gains(folder)) is not None and not config.overwrite:
         if not config.resume:
-            raise ValueError(f"{folder} holds a finished adapter; --overwrite replaces it, --resume goes on to the next")
+            raise ValueError(
+                f"{folder} holds a finished adapter; --overwrite replaces it, --resume goes on to the next"
+            )
         say(accelerator, f"{language}: finished before, in {folder}")
         return done
     team = Team(accelerator, alone=config.spread_languages)
@@ -354,7 +360,9 @@ class Run:
         sharded = self.team.accelerator.distributed_type == "FSDP"
         state = self.team.accelerator.get_state_dict(self.forward) if sharded else None
         if self.team.is_main:
-            save_adapter(self.folder, self.model, state, self.config, self.encoder, self.data, language, gains, self.state)
+            save_adapter(
+                self.folder, self.model, state, self.config, self.encoder, self.data, language, gains, self.state
+            )
             self.checkpoints.remove()
         self.team.wait()
 

@@ -1,5 +1,10 @@
 """Babel-ImageNet's measure for `evaluate`: zero-shot image classification and retrieval, language by language."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -9,6 +14,18 @@ from .nearest import classify
 from .retrieval import rank_pairs
 from .scoring import Options, score_decisions, score_features, score_texts
 from .uncertainty import class_interval, paired_interval
+
+# `evaluate` copies the siblings that this file imports and no others, so each sibling stands above.
+__all__ = [
+    "BabelZSIC",
+    "class_interval",
+    "classify",
+    "compare",
+    "macro",
+    "paired_interval",
+    "rank_pairs",
+    "score_language",
+]
 
 _CITATION = """\
 @article{geigle2023babelimagenet,
@@ -21,8 +38,8 @@ _CITATION = """\
 
 _DESCRIPTION = """\
 Zero-shot image classification in many languages with Babel-ImageNet's labels: accuracy by language with an interval
-whose independent draws are classes, against chance, against what duplicate labels leave possible, and against English on
-the same classes and photos. A second configuration, `retrieval`, measures text-to-image and image-to-text retrieval.
+whose independent draws are classes, against chance, against what duplicate labels leave possible, and against English
+on the same classes and photos. A second configuration, `retrieval`, measures text-to-image and image-to-text retrieval.
 """
 
 _INPUTS = """
@@ -57,7 +74,8 @@ Examples:
     Two classes with equal features tie, and the lower class index wins:
 
     >>> out = metric.compute(references=[7, 3], image_features=[[1.0, 0.0], [1.0, 0.0]],
-    ...                      class_features={"LO": [[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]]}, class_indices={"LO": [7, 3, 999]})
+    ...                      class_features={"LO": [[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]]},
+    ...                      class_indices={"LO": [7, 3, 999]})
     >>> figures = out["per_language"]["LO"]
     >>> figures["accuracy"], round(figures["ceiling"], 3), figures["n_duplicate_labels"], figures["accuracy_merged"]
     (0.5, 0.667, 1, 1.0)
@@ -102,7 +120,7 @@ class BabelZSIC(evaluate.Metric):
 
     compare = staticmethod(compare)
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         if self.config_name not in _CONFIGS:
             raise ValueError(f"configuration {self.config_name!r} is unknown; allowed: {', '.join(_CONFIGS)}")
         columns = _CONFIGS[self.config_name]
@@ -114,11 +132,11 @@ class BabelZSIC(evaluate.Metric):
             reference_urls=["https://arxiv.org/abs/2306.08658", "https://github.com/gregor-ge/Babel-ImageNet"],
         )
 
-    def add_batch(self, *, predictions=None, references=None, **columns):
+    def add_batch(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> None:
         """Add a batch; `languages` may be left out, and so may `predictions` where features are given later."""
         super().add_batch(**self._filled(predictions, references, columns))
 
-    def add(self, *, prediction=None, reference=None, **columns):
+    def add(self, *, prediction: Any = None, reference: Any = None, **columns: Any) -> None:
         """Add one row; `languages` may be left out, and so may the prediction where features are given later."""
         if self.config_name == "default":
             columns["languages"] = UNNAMED if columns.get("languages") is None else columns["languages"]
@@ -126,7 +144,7 @@ class BabelZSIC(evaluate.Metric):
         else:
             super().add(**{"languages": UNNAMED, **columns})
 
-    def compute(self, *, predictions=None, references=None, **inputs):
+    def compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any] | None:
         """Compute the figures; see `inputs_description`."""
         columns = {name: inputs.pop(name) for name in list(inputs) if name in _CONFIGS[self.config_name]}
         given = {"predictions": predictions, "references": references, **columns}
@@ -134,7 +152,7 @@ class BabelZSIC(evaluate.Metric):
             self.add_batch(**given)
         return super().compute(**inputs)
 
-    def _filled(self, predictions, references, columns):
+    def _filled(self, predictions: Any, references: Any, columns: dict[str, Any]) -> dict[str, Any]:
         main = references if self.config_name == "default" else columns.get("text_to_image")
         if main is None:
             name = "references" if self.config_name == "default" else "text_to_image"
@@ -149,37 +167,48 @@ class BabelZSIC(evaluate.Metric):
     def _compute(
         self,
         *,
-        predictions=None,
-        references=None,
-        languages=None,
-        text_to_image=None,
-        num_classes=None,
-        image_features=None,
-        class_features=None,
-        class_indices=None,
-        class_labels=None,
-        text_features=None,
-        similarity=None,
-        match="any",
-        k=(1, 5, 10),
-        **options,
-    ):
-        settings = Options(**options)
+        predictions: Any = None,
+        references: Any = None,
+        languages: Any = None,
+        text_to_image: Any = None,
+        image_features: Any = None,
+        text_features: Any = None,
+        similarity: Any = None,
+        class_features: Mapping[str, Any] | None = None,
+        class_indices: Mapping[str, Sequence[int]] | None = None,
+        class_labels: Mapping[str, Sequence[str]] | None = None,
+        num_classes: Mapping[str, int] | None = None,
+        confidence_level: float = 0.95,
+        n_resamples: int = 10_000,
+        seed: int = 0,
+        k_way: Sequence[int] = (10, 50, 100),
+        k: Sequence[int] = (1, 5, 10),
+        ties: str = "first",
+        match: str = "any",
+        on_missing_class: str = "error",
+    ) -> dict[str, Any]:
+        options = Options(confidence_level, n_resamples, seed, k_way, ties, on_missing_class)
         languages = None if set(languages) == {UNNAMED} else languages
         if self.config_name == "retrieval":
             matrices = {"text_features": text_features, "image_features": image_features, "similarity": similarity}
-            return score_texts(text_to_image, languages, match=match, k=k, options=settings, **matrices)
-        decided = set(predictions) != {_ABSENT}
-        sets = {"class_indices": class_indices, "class_labels": class_labels}
+            return score_texts(text_to_image, languages, match=match, k=k, options=options, **matrices)
+        sets = {"class_indices": class_indices, "class_labels": class_labels, "options": options}
+        _check_way(predictions, image_features, class_features, class_indices)
         if image_features is None:
-            return score_decisions(
-                predictions, references, languages, num_classes=num_classes, options=settings, **sets
-            )
-        return score_features(
-            references,
-            languages,
-            image_features=image_features,
-            class_features=class_features,
-            options=settings,
-            **sets,
+            return score_decisions(predictions, references, languages, num_classes=num_classes, **sets)
+        matrices = {"image_features": image_features, "class_features": class_features}
+        return score_features(references, languages, **matrices, **sets)
+
+
+def _check_way(predictions: Sequence[int], *features: Any) -> None:
+    names = ("image_features", "class_features", "class_indices")
+    decided = sum(value != _ABSENT for value in predictions)
+    given = [name for name, value in zip(names, features, strict=True) if value is not None]
+    if features[0] is None and decided < len(predictions):
+        missing = len(predictions) - decided
+        raise ValueError(
+            f"{missing} of {len(predictions)} rows have no prediction; give predictions, or {', '.join(names)}"
         )
+    if features[0] is not None and (decided or len(given) < len(names)):
+        also = f"predictions ({decided} rows) and " if decided else ""
+        raise ValueError(f"got {also}{', '.join(given)}; to classify here give {', '.join(names)} and no predictions")

@@ -191,7 +191,7 @@ def _scores(text_features: Any | None, image_features: Any | None, similarity: A
     texts = unit_rows(text_features, name="text_features")
     images = unit_rows(image_features, name="image_features")
     if texts.shape[1] != images.shape[1]:
-        raise ValueError(f"text_features are {texts.shape[1]} wide, image_features {images.shape[1]}; give one model's")
+        raise ValueError(f"text_features are {texts.shape[1]} wide, image_features {images.shape[1]}")
     return _Cosine(texts, images)
 
 

@@ -32,10 +32,9 @@ class Options:
             raise ValueError(f"on_missing_class is {self.on_missing_class!r}; allowed: {', '.join(ON_MISSING)}")
 
     @property
-    def scoring(self) -> dict[str, Any]:
-        """The options of `score_language`."""
-        names = ("confidence_level", "n_resamples", "seed", "k_way")
-        return {name: getattr(self, name) for name in names}
+    def sampling(self) -> dict[str, Any]:
+        """The options that every interval takes."""
+        return {name: getattr(self, name) for name in ("confidence_level", "n_resamples", "seed")}
 
 
 def score_decisions(
@@ -73,14 +72,16 @@ def score_decisions(
     per_language = {}
     for language in _sorted_codes(codes):
         chosen = codes == language
-        classes = _class_set(class_indices, class_labels, num_classes, language)
+        classes = _known_classes(class_indices, class_labels, num_classes, language)
         kept, counted = _keep_known(truth[chosen], classes, language, options)
         rows, n_classes = _decision_rows(decided[chosen][kept], truth[chosen][kept], classes, num_classes, language)
         if not len(rows):
             per_language[language] = {**counted, "n_images": 0}
             continue
         labels = _sorted_labels(class_labels, class_indices, language)
-        figures = score_language(rows[:, 0], None, rows[:, 1], n_classes, labels=labels, **options.scoring)
+        figures = score_language(
+            rows[:, 0], None, rows[:, 1], n_classes, labels=labels, k_way=options.k_way, **options.sampling
+        )
         per_language[language] = {**figures, **counted}
     return {**macro(per_language), "per_language": per_language}
 
@@ -125,7 +126,7 @@ def score_features(
         chosen = np.full(len(truth), True) if codes is None else codes == language
         if language == YARDSTICK and not chosen.any():
             continue
-        classes = _class_set(class_indices, class_labels, None, language, needed=True)
+        classes = _class_set(class_indices, class_labels, language)
         kept, counted = _keep_known(truth[chosen], classes, language, options)
         photos = np.flatnonzero(chosen)[kept]
         if not len(photos):
@@ -173,22 +174,37 @@ def score_texts(
     matrix = None if similarity is None else _rows(similarity, len(own), "similarity")
     per_language = {}
     for language in _sorted_codes(codes):
-        chosen = np.flatnonzero(codes == language)
-        part = {"text_features": texts, "similarity": matrix}
-        if len(chosen) < len(own):
-            part = {name: None if rows is None else rows[chosen] for name, rows in part.items()}
-        try:
-            ranks = rank_pairs(own[chosen], image_features=image_features, match=match, **part)
-            level = (options.confidence_level, options.n_resamples, options.seed)
-            figures = score_retrieval(
-                ranks, own[chosen], k=k, confidence_level=level[0], n_resamples=level[1], seed=level[2]
-            )
-        except ValueError as error:
-            raise ValueError(f"{language}: {error}") from error
-        per_language[language] = figures
+        chosen = slice(None) if len(set(codes.tolist())) == 1 else np.flatnonzero(codes == language)
+        per_language[language] = _score_texts_of(
+            language,
+            own[chosen],
+            None if texts is None else texts[chosen],
+            image_features,
+            None if matrix is None else matrix[chosen],
+            match,
+            k,
+            options,
+        )
     names = [name for name, value in next(iter(per_language.values())).items() if isinstance(value, float)]
     means = {name: float(np.mean([figures[name] for figures in per_language.values()])) for name in names}
     return {**means, "n_languages": float(len(per_language)), "per_language": per_language}
+
+
+def _score_texts_of(
+    language: str,
+    own: np.ndarray,
+    texts: np.ndarray | None,
+    images: Any,
+    similarity: np.ndarray | None,
+    match: str,
+    k: Sequence[int],
+    options: Options,
+) -> dict[str, Any]:
+    try:
+        ranks = rank_pairs(own, text_features=texts, image_features=images, similarity=similarity, match=match)
+        return score_retrieval(ranks, own, k=k, **options.sampling)
+    except ValueError as error:
+        raise ValueError(f"{language}: {error}") from error
 
 
 def _score_photos(
@@ -218,14 +234,15 @@ def _score_photos(
         labels=labels,
         class_features=None if labels is not None else features,
         english_ranks=english_ranks,
-        **options.scoring,
+        k_way=options.k_way,
+        **options.sampling,
     )
 
 
 def _sorted_features(
     class_features: Mapping[str, Any], class_indices: Mapping[str, Sequence[int]], language: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    classes = _class_set(class_indices, None, None, language, needed=True)
+    classes = _class_set(class_indices, None, language)
     features = _rows(
         _look_up(class_features, language, "class_features"), len(classes), f"class_features of {language}"
     )
@@ -242,19 +259,26 @@ def _sorted_labels(
     return [labels[row] for row in np.argsort(np.asarray(class_indices[language]), kind="stable")]
 
 
-def _class_set(
+def _known_classes(
     class_indices: Mapping[str, Sequence[int]] | None,
     class_labels: Mapping[str, Sequence[str]] | None,
     num_classes: Mapping[str, int] | None,
     language: str,
-    *,
-    needed: bool = False,
 ) -> np.ndarray | None:
+    if class_indices is not None:
+        return _class_set(class_indices, class_labels, language, num_classes)
+    if class_labels is not None:
+        raise ValueError("give class_indices too: language → class_index of each class, in the order of its labels")
+    return None
+
+
+def _class_set(
+    class_indices: Mapping[str, Sequence[int]],
+    class_labels: Mapping[str, Sequence[str]] | None,
+    language: str,
+    num_classes: Mapping[str, int] | None = None,
+) -> np.ndarray:
     """Give the class_index of each class of a language in ascending order, checked against what else is known of it."""
-    if class_indices is None:
-        if needed or class_labels is not None:
-            raise ValueError("give class_indices too: language → class_index of each class, in the order of the rows")
-        return None
     classes = check_rows(_look_up(class_indices, language, "class_indices"), None, f"class_indices of {language}")
     if len(np.unique(classes)) < len(classes):
         raise ValueError(f"class_indices of {language} name a class twice")
@@ -264,7 +288,7 @@ def _class_set(
     }
     for name, n in known.items():
         if n is not None and n != len(classes):
-            raise ValueError(f"{language} has {len(classes)} class_indices, but {name} say {n}")
+            raise ValueError(f"{language} has {len(classes)} class_indices, but {n} by {name}")
     return np.sort(classes)
 
 

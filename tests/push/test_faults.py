@@ -148,7 +148,7 @@ def test_who_committed_in_between_loses_nothing(
     other = results_file("org/other")
 
     def someone_else(store: Any) -> None:
-        from loopback_hub.store import Entry, git_oid, lfs_entry
+        from loopback_hub.store import lfs_entry
 
         from babel_push.push_results import card
         from babel_push.results_table import parquet, read_run
@@ -157,9 +157,9 @@ def test_who_committed_in_between_loses_nothing(
         files = dict(repo.resolve("main").files)
         table, raw = parquet(run), run.json
         files[f"data/zero_shot/{run.name}.parquet"] = lfs_entry(repo.put(table), len(table))
-        files[f"runs/zero_shot/{run.name}.json"] = Entry(repo.put(raw), len(raw), git_oid(raw), lfs=False)
+        files[f"runs/zero_shot/{run.name}.json"] = repo.keep(raw)
         text = card(REPO, set(files)).encode()
-        files["README.md"] = Entry(repo.put(text), len(text), git_oid(text), lfs=False)
+        files["README.md"] = repo.keep(text)
         repo.point("heads/main", repo.add_commit(repo.resolve("main"), files, "Add theirs", "", "bob"))
 
     fault = hub.fail("commit", before=someone_else, times=2)

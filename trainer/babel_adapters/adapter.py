@@ -90,7 +90,7 @@ class AdapterConfig:
 
     method: str = field(default="lora", metadata={"help": f"one of {', '.join(METHODS)}"})
     rank: int = field(default=16, metadata={"help": "width of the adapter in hidden units (ia3: not used)"})
-    alpha: float | None = field(default=None, metadata={"help": "scale of LoRA; default: twice the rank"})
+    alpha: int | None = field(default=None, metadata={"help": "scale of LoRA; default: twice the rank"})
     dropout: float = field(default=0.0, metadata={"help": "share of the adapter's inputs dropped in training"})
     last_layers: int | None = field(default=None, metadata={"help": "adapt the last N blocks alone; default: all"})
     target_modules: str | None = field(

@@ -29,7 +29,9 @@ class Plan:
         if not self.lengths:
             raise ValueError("there is no pair to train on")
         if self.batch_size < 2:
-            raise ValueError(f"batch size must be at least 2 (a pair's negatives are the others), got {self.batch_size}")
+            raise ValueError(
+                f"batch size must be at least 2 (a pair's negatives are the others), got {self.batch_size}"
+            )
 
     @property
     def n_batches(self) -> int:

@@ -170,7 +170,9 @@ def block_width(block: nn.Module, name: str = "") -> int:
         if "norm" in type(part).__name__.lower() and getattr(part, "weight", None) is not None
     }
     if len(widths) != 1:
-        raise ValueError(f"{name or type(block).__name__} is no transformer block: widths of its norms: {sorted(widths)}")
+        raise ValueError(
+            f"{name or type(block).__name__} is no transformer block: widths of its norms: {sorted(widths)}"
+        )
     return widths.pop()
 
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from babel_imagenet_dataset.files import sha256_of_text
 
@@ -124,7 +123,7 @@ def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> Pai
       ValueError: more than 1 % of the rows have a blank caption, or no pair is left.
     """
     counts: Counter[str] = Counter(blank=0, repeated=0)
-    kept: dict[tuple[str, str, Any], Pair] = {}
+    kept: dict[Pair, None] = {}
     n_rows = 0
     for row in rows:
         n_rows += 1
@@ -132,10 +131,10 @@ def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> Pai
         pair = replace(row, target=_tidy(row.target), english=english)
         if not pair.target or pair.english == "":
             counts["blank"] += 1
-        elif (key := (pair.target, pair.english, pair.image)) in kept:
+        elif pair in kept:
             counts["repeated"] += 1
         else:
-            kept[key] = pair
+            kept[pair] = None
     if counts["blank"] > MAX_BLANK_SHARE * n_rows:
         raise ValueError(
             f"{name}: {counts['blank']} of {n_rows} captions are empty or blank, more than {MAX_BLANK_SHARE:.0%}; "
@@ -143,7 +142,7 @@ def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> Pai
         )
     if not kept:
         raise ValueError(f"{name}: no pair of captions in {n_rows} rows")
-    return PairSet(name, tuple(kept.values()), dict(counts), licence)
+    return PairSet(name, tuple(kept), dict(counts), licence)
 
 
 def split_by_english(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,7 +173,7 @@ def _check_unknown(config: Any, encoder: Any, language: str, tokens: Sequence[Se
 
 def _images(
     encoder: TorchEncoder, source: PairSet, store: FeatureStore
-) -> tuple[np.ndarray, dict[Hashable, int], PairSet]:
+) -> tuple[np.ndarray, dict[str | bytes, int], PairSet]:
     """Give features of the distinct images, their rows by image, and the pairs whose image opens."""
     distinct = list(dict.fromkeys(pair.image for pair in source.pairs if pair.image is not None))
     features, problems = photo_features(encoder, distinct, store)
@@ -182,8 +182,8 @@ def _images(
     return features, row_of, source.without("image does not open", kept, len(source.pairs) - len(kept))
 
 
-def _image_rows(pairs: Sequence[Pair], row_of: dict[Hashable, int]) -> np.ndarray:
-    return np.array([row_of[pair.image] for pair in pairs], dtype=np.int64)
+def _image_rows(pairs: Sequence[Pair], row_of: dict[str | bytes, int]) -> np.ndarray:
+    return np.array([row_of[pair.image] for pair in pairs if pair.image is not None], dtype=np.int64)
 
 
 def _numbered(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:

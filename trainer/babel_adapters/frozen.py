@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_UNREADABLE_SHARE = 0.01
 
 
-def english_features(encoder: TorchEncoder, captions: Sequence[str], store: FeatureStore | None) -> np.ndarray:
+def english_features(encoder: Any, captions: Sequence[str], store: FeatureStore | None) -> np.ndarray:
     """Give the frozen features of English captions, from the store where it has them.
 
     Args:
@@ -49,7 +49,7 @@ def english_features(encoder: TorchEncoder, captions: Sequence[str], store: Feat
 
 
 def photo_features(
-    encoder: TorchEncoder, images: Sequence[str | bytes], store: FeatureStore | None, *, workers: int = 2
+    encoder: Any, images: Sequence[str | bytes], store: FeatureStore | None, *, workers: int = 2
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Give the frozen features of distinct images, from the store where it has them.
 
@@ -169,7 +169,8 @@ class FrozenPrefix:
 
     def states(self, rows: Sequence[int], length: int) -> torch.Tensor:
         """Give the kept states of texts, [n_texts, length, width], zeros behind a text's end."""
-        assert self._states is not None, "there is no text"
+        if self._states is None:
+            raise ValueError("there is no text whose states were kept")
         batch = self._states.new_zeros((len(rows), length, self._states.shape[-1]))
         for place, row in enumerate(rows):
             batch[place, : self._lengths[row]] = self._states[self._starts[row] : self._starts[row + 1]]

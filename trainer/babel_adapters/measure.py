@@ -19,7 +19,7 @@ from babel_imagenet_dataset.languages import language as language_of
 from babel_zsic.uncertainty import paired_interval
 
 if TYPE_CHECKING:
-    from babel_eval.encoders.base import TorchEncoder
+    pass
 
 # Bases whose model string is no id of the Hub.
 _HUB_IDS = {"conse-e5": "intfloat/multilingual-e5-small"}
@@ -69,9 +69,9 @@ def read_gains(folder: Path) -> list[Gain] | None:
         return None
     gains = []
     for one in read_json(folder / RECORD_NAME)["evaluations"]:
-        rows = [{"accuracy": one[when]["value"], "n_images": one[when].get("n")} for when in ("before", "after")]
-        interval = tuple(one["gain"]["interval"])
-        gains.append(Gain(one["images"], one["prompt_set"], *rows, one["gain"]["value"], interval))
+        before, after = ({"accuracy": one[w]["value"], "n_images": one[w].get("n")} for w in ("before", "after"))
+        low, high = one["gain"]["interval"]
+        gains.append(Gain(one["images"], one["prompt_set"], before, after, one["gain"]["value"], (low, high)))
     return gains
 
 
@@ -85,7 +85,7 @@ Measured = dict[str, dict[str, LanguageResult]]
 """Result by images and prompt set."""
 
 
-def measure(config: Any, encoder: TorchEncoder, language: str, folder: Path, when: str) -> Measured:
+def measure(config: Any, encoder: Any, language: str, folder: Path, when: str) -> Measured:
     """Measure a language on each set of images and write the result files `WHEN-IMAGES.json`.
 
     Args:
@@ -102,7 +102,7 @@ def measure(config: Any, encoder: TorchEncoder, language: str, folder: Path, whe
     return {name: _evaluate(config, encoder, language, name, folder / f"{when}-{_safe(name)}.json") for name in names}
 
 
-def _evaluate(config: Any, encoder: TorchEncoder, language: str, images: str, out: Path) -> dict[str, LanguageResult]:
+def _evaluate(config: Any, encoder: Any, language: str, images: str, out: Path) -> dict[str, LanguageResult]:
     settings = EvaluateConfig(
         model=config.model,
         images=images,

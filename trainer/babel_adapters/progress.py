@@ -20,7 +20,9 @@ class Progress:
 
     def __init__(self, team: Team, folder: Path, n_steps: int, state: LoopState, *, resumed: bool) -> None:
         self._team, self._path, self._n_steps, self._state = team, folder / STEPS, n_steps, state
-        self._resumed, self._file, self._bar = resumed, None, None
+        self._resumed = resumed
+        self._file: Any = None
+        self._bar: Any = None
         self._start, self._pairs = time.perf_counter(), state.pairs
         self._notes: dict[str, float] = {}
 
@@ -30,9 +32,9 @@ class Progress:
         if self._team.is_main:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             kept = [line for line in self._lines() if json.loads(line)["step"] <= self._state.step]
-            self._file: Any = open(self._path, "w", encoding="utf-8")
+            self._file = open(self._path, "w", encoding="utf-8")
             self._file.writelines(kept)
-            self._bar: Any = tqdm(total=self._n_steps, initial=self._state.step, unit="step", desc=self._path.parent.name)
+            self._bar = tqdm(total=self._n_steps, initial=self._state.step, unit="step", desc=self._path.parent.name)
         return self
 
     def __exit__(self, *_: Any) -> None:

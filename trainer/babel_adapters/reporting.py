@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
     from babel_adapters.data import TrainingData
     from babel_adapters.measure import Gain
 

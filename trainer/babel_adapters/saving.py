@@ -13,10 +13,10 @@ from babel_adapters.measure import Gain, card_record, hub_id
 from babel_eval.encoders.peft_adapters import adapter_record, write_record
 
 if TYPE_CHECKING:
-    from babel_adapters.data import TrainingData
-    from babel_adapters.state import LoopState
     from peft import PeftModel
 
+    from babel_adapters.data import TrainingData
+    from babel_adapters.state import LoopState
     from babel_eval.encoders.base import TorchEncoder
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "open_clip_torch", "babel-imagenet")
@@ -53,7 +53,7 @@ def save_adapter(
         "name": data.source.name,
         "licence": data.source.licence or "not stated",
         "pairs": data.n_train,
-        "removed": {reason: n for reason, n in data.source.left_out.items()},
+        "removed": dict(data.source.left_out),
     }
     record = adapter_record(
         encoder,

@@ -1,4 +1,4 @@
-"""Where a run stands, and its checkpoints: whole or not there, so that a kill at any moment costs no more than a stretch."""
+"""Where a run stands, and its checkpoints: whole or not there, whenever a run is killed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from babel_adapters.adapter import trainable
 from babel_imagenet_dataset.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from babel_adapters.team import Team
     from torch import nn
+
+    from babel_adapters.team import Team
 
 CHECKPOINT = "checkpoint"
 _WEIGHTS = "trainable.safetensors"

@@ -24,9 +24,7 @@ def file_pairs(path: Path, columns: Columns, *, limit: int | None = None) -> Ite
     return pairs_of(islice(rows_of(path), limit), columns, str(path), folder=path.parent)
 
 
-def dataset_pairs(
-    data: str, columns: Columns, *, limit: int | None = None, streaming: bool = False
-) -> Iterator[Pair]:
+def dataset_pairs(data: str, columns: Columns, *, limit: int | None = None, streaming: bool = False) -> Iterator[Pair]:
     """Give the pairs of `hf:NAME:SPLIT`: a dataset on the Hub, a folder of data files, or one of `save_to_disk`."""
     from datasets import DatasetDict, Image, load_dataset, load_from_disk
 

@@ -71,7 +71,9 @@ def cldr_pairs(folder: Path, language: str, *, keywords: bool = True) -> Iterato
     known = sorted(path.parent.name for path in root.glob("*/annotations.json"))
     name = cldr_name(language, known)
     if name is None:
-        raise ValueError(f"CLDR has no annotations in {language} ({language_of(language).tag}); it has {' '.join(known)}")
+        raise ValueError(
+            f"CLDR has no annotations in {language} ({language_of(language).tag}); it has {' '.join(known)}"
+        )
     english, target = _annotations(root / "en"), _annotations(root / name)
     shared = [symbol for symbol in target if symbol in english]
     for symbol in shared:

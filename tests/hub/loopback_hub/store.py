@@ -111,6 +111,10 @@ class Repo:
             incoming.keep(sha256, len(data))
         return sha256
 
+    def keep(self, data: bytes) -> Entry:
+        """Keep a file outside LFS, and give its entry for a tree."""
+        return Entry(self.put(data), len(data), git_oid(data), lfs=False)
+
     def receive(self) -> Incoming:
         """Begin to take in a content piece by piece."""
         if self.capacity is None:
@@ -260,7 +264,7 @@ class Store:
         self._repos: dict[tuple[str, str], Repo] = {}
 
     def create(self, kind: str, repo_id: str, *, author: str, private: bool = False, sdk: str | None = None) -> Repo:
-        """Make a repository with one commit that holds `.gitattributes`, as the Hub does."""
+        """Make a repository with one commit that holds `.gitattributes`, and in a Space a README, as the Hub does."""
         namespace, _, name = repo_id.partition("/")
         if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)) or "--" in name or ".." in name:
             raise Refused(400, f"Invalid repo name: {repo_id}")
@@ -272,9 +276,11 @@ class Store:
             (part / below).mkdir(parents=True)
         repo = Repo(part, kind, repo_id)
         repo.settings = {"private": private, "author": author, "sdk": sdk, "createdAt": _now()}
-        lines = "".join(f"*.{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LFS_ENDINGS).encode()
-        entry = Entry(repo.put(lines), len(lines), git_oid(lines), lfs=False)
-        repo.point("heads/main", repo.add_commit(None, {".gitattributes": entry}, "initial commit", "", author))
+        first = {".gitattributes": "".join(f"*.{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LFS_ENDINGS)}
+        if kind == "spaces":
+            first["README.md"] = f"---\ntitle: {name}\nsdk: {sdk}\n---\n"
+        files = {path: repo.keep(text.encode()) for path, text in first.items()}
+        repo.point("heads/main", repo.add_commit(None, files, "initial commit", "", author))
         os.replace(part, folder)
         return self.repo(kind, repo_id)
 

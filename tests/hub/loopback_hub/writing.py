@@ -15,7 +15,7 @@ from aiohttp import web
 from loopback_hub import cards
 from loopback_hub.access import STORE, check_signature, check_write, known_user, proposable, sign, writable
 from loopback_hub.reading import find_pull
-from loopback_hub.store import Commit, Entry, Refused, Repo, User, git_oid, lfs_entry, wants_lfs
+from loopback_hub.store import Commit, Entry, Refused, Repo, User, lfs_entry, wants_lfs
 
 PART_SIZE: web.AppKey[int] = web.AppKey("part_size", int)
 PREFIX = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}
@@ -199,7 +199,7 @@ def _apply(repo: Repo, old: Mapping[str, Entry], lines: list[dict[str, Any]]) ->
         if key == "file":
             data = base64.b64decode(value["content"])
             _check_readme(repo, value["path"], data)
-            files[value["path"]] = Entry(repo.put(data), len(data), git_oid(data), lfs=False)
+            files[value["path"]] = repo.keep(data)
         elif key == "lfsFile":
             content = repo.object(value["oid"])
             if not content.is_file():
