@@ -6,7 +6,7 @@ What is wrapped is an encoder's `text_model`: the image tower is not in it, so n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from torch import nn
 
-METHODS = ("lora", "dora", "ia3", "adalora", "vera", "bottleneck")
+METHODS = ("lora", "dora", "ia3", "adalora", "vera", "bottleneck", "linear")
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,26 @@ TOWERS = (
 class AdapterConfig:
     """Which adapter, and on which blocks."""
 
-    method: str = field(default="lora", metadata={"help": f"one of {', '.join(METHODS)}"})
-    rank: int = field(default=16, metadata={"help": "width of the adapter in hidden units (ia3: not used)"})
-    alpha: int | None = field(default=None, metadata={"help": "scale of LoRA; default: twice the rank"})
-    dropout: float = field(default=0.0, metadata={"help": "share of the adapter's inputs dropped in training"})
-    last_layers: int | None = field(default=None, metadata={"help": "adapt the last N blocks alone; default: all"})
+    method: str = field(default="lora", metadata={"group": "adapter", "help": f"one of {', '.join(METHODS)}"})
+    rank: int = field(
+        default=16,
+        metadata={
+            "group": "adapter",
+            "help": "width of the adapter in hidden units (ia3: not used; linear: 384 keeps all of a tower 384 wide)",
+        },
+    )
+    alpha: int | None = field(
+        default=None, metadata={"group": "adapter", "help": "scale of LoRA; default: twice the rank"}
+    )
+    dropout: float = field(
+        default=0.0, metadata={"group": "adapter", "help": "share of the adapter's inputs dropped in training"}
+    )
+    last_layers: int | None = field(
+        default=None, metadata={"group": "adapter", "help": "adapt the last N blocks alone; default: all"}
+    )
     target_modules: str | None = field(
-        default=None, metadata={"help": "regular expression over whole module names, instead of the known ones"}
+        default=None,
+        metadata={"group": "adapter", "help": "regular expression over whole module names, instead of the known ones"},
     )
 
     def __post_init__(self) -> None:
@@ -166,7 +179,6 @@ def attach(text_model: nn.Module, config: AdapterConfig, *, n_steps: int, base_m
     from peft import get_peft_model
 
     settings = peft_config(text_model, config, n_steps=n_steps)
-    settings.base_model_name_or_path = base_model
     text_model.requires_grad_(False)
     try:
         model = get_peft_model(text_model, settings, autocast_adapter_dtype=False)
@@ -183,7 +195,7 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def save(model: PeftModel, folder: Path, state: Mapping[str, Any] | None = None) -> None:
     """Write an adapter in peft's own format: `adapter_config.json` and `adapter_model.safetensors`, no card."""
-    model.save_pretrained(str(folder), state_dict=dict(state) if state else None, safe_serialization=True)
+    model.save_pretrained(str(folder), state_dict=dict(state) if state else None, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
 
 
@@ -195,11 +207,11 @@ def _targets(text_model: nn.Module, config: AdapterConfig) -> tuple[str, str]:
             raise ValueError(f"target-modules {config.target_modules!r} matches no module of the text tower")
         return config.target_modules, _any_of([n for n in names if re.search(r"(fc2|c_proj|output\.dense|wo)$", n)])
     tower, blocks = find_tower(text_model)
-    n = config.last_layers or len(blocks)
+    n = 1 if config.method == "linear" else config.last_layers or len(blocks)
     if n > len(blocks):
         raise ValueError(f"last-layers is {n}, but the text tower has {len(blocks)} blocks")
     paths = list(blocks.values())[-n:]
-    if config.method == "bottleneck":
+    if config.method in ("bottleneck", "linear"):
         return _any_of(paths), ""
     wide = _any_of([f"{path}.{tower.feed_forward[-1]}" for path in paths])
     return _any_of([f"{path}.{part}" for path in paths for part in _parts(tower, config.method)]), wide
@@ -269,11 +281,19 @@ def _bottleneck(config: AdapterConfig, targets: str, _: str, n_steps: int) -> Pe
     return BottleneckConfig(bottleneck_size=config.rank, dropout=config.dropout, target_modules=targets)
 
 
-_BUILDERS = {
+def _linear(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
+    """Behind the last block, without activation; as wide as the rank, which `attach` bounds by the tower's width."""
+    from babel_adapters.bottleneck import BottleneckConfig
+
+    return BottleneckConfig(bottleneck_size=config.rank, activation="identity", target_modules=targets)
+
+
+_BUILDERS: dict[str, Callable[[AdapterConfig, str, str, int], PeftConfig]] = {
     "lora": _lora,
     "dora": _dora,
     "ia3": _ia3,
     "adalora": _adalora,
     "vera": _vera,
     "bottleneck": _bottleneck,
+    "linear": _linear,
 }

@@ -11,7 +11,7 @@ that Geigle et al. 2023 (arXiv:2306.08658), section 6, train.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from peft import PeftConfig
@@ -52,7 +52,7 @@ class BottleneckConfig(PeftConfig):
 
 
 class Bottleneck(nn.Module):
-    """`up(activation(down(hidden)))`; the up projection starts at zero, so that an untrained adapter changes nothing."""
+    """`up(activation(down(hidden)))`; `up` starts at zero, so that an untrained adapter changes nothing."""
 
     def __init__(self, width: int, config: BottleneckConfig) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class BottleneckLayer(nn.Module, BaseTunerLayer):
             return getattr(self.base_layer, name)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the block; add to its hidden states (a tensor, or the first of a tuple) what each active adapter says."""
+        """Call the block; add to its states (a tensor, or the first of a tuple) what each active adapter says."""
         output = self.base_layer(*args, **kwargs)
         if self.disable_adapters:
             return output
@@ -126,16 +126,16 @@ class BottleneckModel(BaseTuner):
 
     prefix = "bottleneck_"
     tuner_layer_cls = BottleneckLayer
-    target_module_mapping: dict[str, list[str]] = {}
+    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
 
     def _prepare_adapter_config(self, peft_config: PeftConfig, model_config: dict) -> PeftConfig:
-        if not peft_config.target_modules:
+        if not getattr(peft_config, "target_modules", None):
             raise ValueError("target_modules is needed: which blocks get a bottleneck adapter behind them")
         return peft_config
 
     def _create_and_replace(
         self,
-        peft_config: BottleneckConfig,
+        peft_config: Any,
         adapter_name: str,
         target: nn.Module,
         target_name: str,

@@ -143,8 +143,8 @@ def resolve_data(data: str, language: str) -> str:
         if folder.is_dir():
             return f"cldr:{folder}"
     raise FileNotFoundError(
-        f"the package emoji has no names in {language}, and there is no folder cldr here: {MAKE_CLDR}, or name your own "
-        "captions with --train-data"
+        f"the package emoji has no names in {language}, and there is no folder cldr here: {MAKE_CLDR}, or name your "
+        "own captions with --train-data"
     )
 
 
