@@ -192,7 +192,7 @@ class BabelZSIC(evaluate.Metric):
         if self.config_name == "retrieval":
             matrices = {"text_features": text_features, "image_features": image_features, "similarity": similarity}
             return score_texts(text_to_image, languages, match=match, k=k, options=options, **matrices)
-        sets = {"class_indices": class_indices, "class_labels": class_labels, "options": options}
+        sets: dict[str, Any] = {"class_indices": class_indices, "class_labels": class_labels, "options": options}
         _check_way(predictions, image_features, class_features, class_indices)
         if image_features is None:
             return score_decisions(predictions, references, languages, num_classes=num_classes, **sets)

@@ -96,7 +96,8 @@ def score_retrieval(
       seed: of the bootstrap.
 
     Returns:
-      `n_images`, `n_texts`; for `text_to_image` and `image_to_text`: `…_r@K` (0–1), `…_median_rank`, `…_mean_rank` (from
+      `n_images`, `n_texts`; for `text_to_image` and `image_to_text`: `…_r@K` (0–1),
+      `…_median_rank`, `…_mean_rank` (from
       1), `…_mrr`; `mean_recall` over both directions and all K; and `NAME_interval` [low, high] beside each of them.
 
     Raises:
@@ -237,7 +238,7 @@ def _places(
     *,
     by_text: bool,
 ) -> np.ndarray:
-    """Count along each text (or image) the scores of this block that stand before its limit; ties go to the lower row."""
+    """Count along each text (or image) this block's scores before its limit; ties go to the lower row."""
     axis = 1 if by_text else 0
     bounds = limits[:, None] if by_text else limits[None, :]
     kind = np.float32 if scores.margin else np.float64

@@ -1,4 +1,4 @@
-"""Pushing results: what is added, what is refused, dry runs, branches, tags and pull requests; and what all pushes share."""
+"""Pushing results: what is added and refused, dry runs, branches, tags, pull requests; what all pushes share."""
 
 from __future__ import annotations
 

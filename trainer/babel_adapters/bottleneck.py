@@ -11,7 +11,7 @@ that Geigle et al. 2023 (arXiv:2306.08658), section 6, train.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from peft import PeftConfig
@@ -126,14 +126,14 @@ class BottleneckModel(BaseTuner):
 
     prefix = "bottleneck_"
     tuner_layer_cls = BottleneckLayer
-    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
+    target_module_mapping: ClassVar[dict[str, list[str]]] = {}  # type: ignore[misc]  # as peft's own tuners have it
 
     def _prepare_adapter_config(self, peft_config: PeftConfig, model_config: dict) -> PeftConfig:
         if not getattr(peft_config, "target_modules", None):
             raise ValueError("target_modules is needed: which blocks get a bottleneck adapter behind them")
         return peft_config
 
-    def _create_and_replace(
+    def _create_and_replace(  # type: ignore[override]  # peft hands over our own config
         self,
         peft_config: Any,
         adapter_name: str,
@@ -165,7 +165,7 @@ def block_width(block: nn.Module, name: str = "") -> int:
       ValueError: the block has no normalisation of one width, so it is no transformer block.
     """
     widths = {
-        int(part.weight.numel())
+        int(cast(torch.Tensor, part.weight).numel())
         for part in block.modules()
         if "norm" in type(part).__name__.lower() and getattr(part, "weight", None) is not None
     }

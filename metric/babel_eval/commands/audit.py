@@ -1,0 +1,191 @@
+"""`babel-imagenet audit`: what is wrong with the labels, counted and listed; samples and review lists for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from rich.console import Console
+
+    from babel_imagenet_dataset.audit_table import LanguageAudit
+    from babel_imagenet_dataset.release import LanguageLabels
+    from babel_imagenet_dataset.semantic import WrongShare
+
+
+def audit(
+    labels: Annotated[str | None, typer.Option(help="label file: a path; 93 or 298 (without it: 93)")] = None,
+    languages: Annotated[str, typer.Option(help="which: codes, 92, 100, 298, vlow, low, mid, high, all")] = "all",
+    out: Annotated[Path | None, typer.Option(help="write the whole audit as JSON")] = None,
+    meaning: Annotated[
+        bool, typer.Option("--meaning/--text-only", help="also rank each label's class by meaning; needs the model")
+    ] = False,
+    model: Annotated[str, typer.Option(help="encoder whose text tower ranks the classes")] = "conse-e5",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps; chosen without it")] = None,
+    k: Annotated[int, typer.Option(help="a class within the first k ranks is near")] = 100,
+    review: Annotated[Path | None, typer.Option(help="with --meaning: write the list to review, worst first")] = None,
+    n_review: Annotated[int, typer.Option(help="labels on the list to review")] = 200,
+    sample: Annotated[int, typer.Option(help="draw so many labels a language for people to judge; 0: none")] = 0,
+    per_group: Annotated[
+        int, typer.Option(help="with --sample: draw so many languages of each resource group; 0: take all")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="of the sample")] = 0,
+    sheets: Annotated[Path, typer.Option(help="with --sample: folder for one TSV a language")] = Path("sample"),
+    filled: Annotated[list[Path] | None, typer.Option(help="a filled sheet to count; once for each")] = None,
+) -> None:
+    """Count what is wrong with the labels, by rules on their text and, with --meaning, by their meaning."""
+    from rich.console import Console
+
+    from babel_imagenet_dataset.audit_table import audit_language, totals
+    from babel_imagenet_dataset.files import write_json
+    from babel_imagenet_dataset.languages import resolve
+    from babel_imagenet_dataset.release import load_labels
+
+    if review is not None and not meaning:
+        raise ValueError("--review lists labels by their meaning: add --meaning")
+    console = Console()
+    label_file = load_labels(labels)
+    chosen = {code: label_file.languages[code] for code in resolve(languages, label_file.n_classes)}
+    if sample:
+        _write_samples(console, chosen, sample, seed, per_group or None, sheets)
+        return
+    rows = [audit_language(one) for one in chosen.values()]
+    shares: dict[str, WrongShare] = {}
+    if meaning:
+        shares, ranks = _by_meaning(chosen, model, device, k)
+        if review is not None:
+            _write_review(console, chosen, ranks, review, n_review)
+    judged = _judged(filled or [])
+    _print_audit(console, rows, shares, judged)
+    if out is not None:
+        content = {
+            "labels": label_file.sha256,
+            "totals": totals(rows),
+            "languages": [row.as_json() for row in rows],
+            "meaning": {"model": model, "k": k, "languages": {c: vars(s) for c, s in shares.items()}}
+            if meaning
+            else None,
+            "judged": [vars(rate) for rate in judged.values()],
+        }
+        write_json(out, content)
+        console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `audit`."""
+    app.command("audit")(audit)
+
+
+def _by_meaning(
+    chosen: Mapping[str, LanguageLabels], model: str, device: str | None, k: int
+) -> tuple[dict[str, WrongShare], dict[tuple[str, int], int]]:
+    """Rank every label's class; give the estimated share of wrong labels a language, and the ranks."""
+    from babel_eval.encoders import load_encoder
+    from babel_imagenet_dataset.human_names import HUMAN_LANGUAGES, human_names
+    from babel_imagenet_dataset.imagenet import english_class_names
+    from babel_imagenet_dataset.semantic import null_ranks, own_ranks, wrong_share
+
+    encoder = load_encoder(model, device=device)
+    english = encoder.encode_texts(english_class_names(), "EN")
+    shares: dict[str, WrongShare] = {}
+    ranks: dict[tuple[str, int], int] = {}
+    for code, labels in chosen.items():
+        if code == "EN":
+            continue
+        features = encoder.encode_texts(labels.labels, code)
+        own = own_ranks(features, english, labels.class_index)
+        reference: np.ndarray | None = None
+        if code in HUMAN_LANGUAGES:
+            names = [human_names(code)[index] for index in labels.class_index.tolist()]
+            reference = own_ranks(encoder.encode_texts(names, code), english, labels.class_index)
+        shares[code] = wrong_share(own, null_ranks(features, english, labels.class_index), reference, k)
+        ranks.update({(code, i): int(r) for i, r in zip(labels.class_index.tolist(), own, strict=True)})
+    return shares, ranks
+
+
+def _write_review(
+    console: Console,
+    chosen: Mapping[str, LanguageLabels],
+    ranks: Mapping[tuple[str, int], int],
+    path: Path,
+    n_labels: int,
+) -> None:
+    from babel_imagenet_dataset.audit_table import review_order
+    from babel_imagenet_dataset.sheets import sheet_row, write_sheet
+
+    label_of = {
+        (code, index): label
+        for code, labels in chosen.items()
+        for index, label in zip(labels.class_index.tolist(), labels.labels, strict=True)
+    }
+    worst = review_order(ranks)[:n_labels]
+    rows = [sheet_row(*key, label_of[key], hint=f"own class at rank {ranks[key]} of 1000") for key in worst]
+    write_sheet(path, rows)
+    console.print(f"{len(rows)} labels to review, worst first: {path}", highlight=False, soft_wrap=True)
+
+
+def _write_samples(
+    console: Console, chosen: Mapping[str, LanguageLabels], n: int, seed: int, per_group: int | None, folder: Path
+) -> None:
+    from babel_imagenet_dataset.sheets import write_sheet
+    from babel_imagenet_dataset.validation import draw_sample
+
+    drawn = draw_sample(chosen, n, seed, per_group)
+    for code, rows in drawn.items():
+        path = folder / f"{code.lower()}.tsv"
+        if path.exists():
+            raise ValueError(
+                f"{path} is there already, and may be filled: give another --sheets, or remove it yourself"
+            )
+        write_sheet(path, rows)
+    console.print(f"{sum(map(len, drawn.values())):,} labels of {len(drawn)} languages: {folder}", highlight=False)
+
+
+def _judged(paths: Sequence[Path]) -> dict[str, Any]:
+    from babel_imagenet_dataset.sheets import read_sheet
+    from babel_imagenet_dataset.validation import error_rates
+
+    rows = [row for path in paths for row in read_sheet(path)]
+    return {rate.language: rate for rate in error_rates(rows)} if rows else {}
+
+
+def _print_audit(
+    console: Console, rows: Sequence[LanguageAudit], shares: Mapping[str, WrongShare], judged: Mapping[str, Any]
+) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("lang")
+    for header in ("classes", "no win", "ceiling", "script", "other's", "changed", "null"):
+        table.add_column(header, justify="right")
+    for header in ("human names", "wrong, by meaning", "wrong, judged"):
+        table.add_column(header)
+    for row in rows:
+        counts = (row.n_classes, row.n_cannot_win, f"{row.ceiling:.3f}", f"{row.script_purity:.3f}")
+        more = (len(row.of_other_english), row.n_changed, row.n_null)
+        human = f"{row.human.n_equal}/{row.human.n_classes}" if row.human else ""
+        rate = judged.get(row.language)
+        told = _share(rate.rate, rate.interval) if rate else ""
+        table.add_row(row.language, *map(str, (*counts, *more)), human, _meaning(shares.get(row.language)), told)
+    console.print(table)
+    if "all" in judged:
+        together = judged["all"]
+        console.print(f"judged: {together.n_judged} labels, wrong {_share(together.rate, together.interval)}")
+
+
+def _meaning(share: WrongShare | None) -> str:
+    if share is None:
+        return ""
+    if share.share is None or share.interval is None:
+        return share.status
+    return f"at most {share.interval[1]:.2f}" if share.status == "upper bound" else _share(share.share, share.interval)
+
+
+def _share(share: float | None, interval: tuple[float, float] | None) -> str:
+    return "" if share is None or interval is None else f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
