@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ANN, BOB, EVE, Pushed, check_no_token, content_of, titles
 from loopback_hub import LoopbackHub
+from push_helpers import ANN, BOB, EVE, Pushed, check_no_token, content_of, titles
 
 REPO = "org/results"
 # What a first push asks for, in this order.

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Pushed, content_of
 from huggingface_hub import ModelCard
 from loopback_hub import LoopbackHub
 from loopback_hub.cards import complaints
+from push_helpers import Pushed, content_of
 from safetensors.numpy import save_file
 
 from babel_adapters.card import adapter_card, collection_card, read_record, write_record

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Pushed, content_of
 from loopback_hub import LoopbackHub
+from push_helpers import Pushed, content_of
 
 REPO = "org/babel-imagenet"
 LABELS = {

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ANN, Pushed, content_of
 from loopback_hub import LoopbackHub
+from push_helpers import ANN, Pushed, content_of
 
 REPO = "org/babel_zsic"
 CARD = "---\ntitle: Babel ZSIC\nsdk: gradio\nsdk_version: 5.9.1\napp_file: app.py\n---\nA metric.\n"

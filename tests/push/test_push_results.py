@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import ANN, BOB, Pushed, content_of, titles
 from loopback_hub import LoopbackHub
+from push_helpers import ANN, BOB, Pushed, content_of, titles
 
 REPO = "org/results"
 Push = Callable[..., Pushed]
