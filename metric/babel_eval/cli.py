@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from babel_eval.commands import audit, build, correlate, demo, evaluate, languages, models, push, report
+from babel_eval.commands import audit, build, correlate, demo, evaluate, languages, models, push, report, retrieve
 
 app = typer.Typer(
     name="babel-imagenet",
@@ -16,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (build, audit, languages, models, evaluate, demo, correlate, report, push):
+for module in (build, audit, languages, models, evaluate, demo, retrieve, correlate, report, push):
     module.register(app)
 
 

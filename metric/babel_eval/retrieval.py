@@ -1,0 +1,206 @@
+"""The retrieval run: photos once, captions language by language, recalls in both directions, a result file.
+
+Every figure comes from `babel_zsic.retrieval`; image features come from the store that zero-shot runs use.
+Source: Geigle et al. 2023 (arXiv:2306.08658), section 5; the file keeps the reference's names (`t2i_r@1`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from babel_eval.captions import CaptionSet, load_captions, photos_of
+from babel_eval.correlation.joining import code_of
+from babel_eval.images import ImageFeatures, encode_photos
+from babel_eval.results import plain
+from babel_eval.store import FeatureStore, default_store, image_key
+from babel_imagenet_dataset.files import write_json
+
+if TYPE_CHECKING:
+    from babel_eval.encoders.base import Encoder
+
+_SHORT = {"text_to_image": "t2i", "image_to_text": "i2t"}
+
+
+@dataclass(frozen=True)
+class RetrieveConfig:
+    """Settings of a run; the help texts are the command line's."""
+
+    model: str = field(metadata={"help": "model string, e.g. conse-e5 or open_clip:NAME@TAG"})
+    dataset: str = field(metadata={"help": "JSON, captions.jsonl, a folder of XTD or xFlickrCO, or hf:NAME:SPLIT"})
+    out: str = field(metadata={"help": "JSON file for the results"})
+    image_root: str | None = field(default=None, metadata={"help": "folder of the photos, where they are files"})
+    languages: str = field(default="all", metadata={"help": "the set's own names or codes, de,jp; or all"})
+    k: tuple[int, ...] = field(default=(1, 5, 10), metadata={"help": "cut-offs of recall, at most the gallery"})
+    image_column: str = field(default="image", metadata={"help": "column of the photo (hf:)"})
+    caption_column: str = field(default="caption", metadata={"help": "column of a caption or a list of them (hf:)"})
+    language_column: str = field(default="language", metadata={"help": "column of the language (hf:)"})
+    device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
+    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
+    batch_size: int = field(default=32, metadata={"help": "photos a batch"})
+    store: str | None = field(default=None, metadata={"help": "folder of kept features; default: the user's cache"})
+    n_resamples: int = field(default=10_000, metadata={"help": "resamples of an interval"})
+    seed: int = field(default=0, metadata={"help": "of the resamples"})
+    allow_missing_images: bool = field(default=False, metadata={"help": "leave out photos that cannot be read"})
+    allow_blank_captions: bool = field(default=False, metadata={"help": "leave out blank captions"})
+    overwrite: bool = field(default=False, metadata={"help": "replace an existing result file"})
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 1:
+            raise ValueError(f"k must be whole numbers of at least 1, got {self.k}")
+
+
+def run(
+    config: RetrieveConfig,
+    *,
+    encoder: Encoder | None = None,
+    progress: bool = False,
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a model's retrieval as the settings say; the file is written anew after each language.
+
+    Args:
+      config: what to measure.
+      encoder: the model, if it is loaded already; else `config.model` is loaded.
+      progress: show a bar for the photos.
+      on_row: called with each row once it is written.
+
+    Returns:
+      what the file holds: `meta`, `results` (one row a language), `macro` (means over languages, with `n_languages`).
+
+    Raises:
+      FileExistsError: the file is there and `overwrite` was not asked for.
+      ValueError: bad settings or input; photos missing or captions blank without leave.
+    """
+    if Path(config.out).exists() and not config.overwrite:
+        raise FileExistsError(f"{config.out} exists; replace it by --overwrite")
+    columns = {f"{c}_column": getattr(config, f"{c}_column") for c in ("image", "caption", "language")}
+    captions = load_captions(config.dataset, **columns)
+    names = _selected(captions, config.languages)
+    _refuse_blanks(captions, names, config)
+    photos = photos_of(captions, config.image_root)
+    if photos.problems and not config.allow_missing_images:
+        raise ValueError(_missing(captions.name, photos.problems))
+    if encoder is None:
+        from babel_eval.encoders import load_encoder
+
+        encoder = load_encoder(config.model, device=config.device, dtype=config.dtype)
+    images = _features(config, encoder, photos, progress)
+    if images.problems and not config.allow_missing_images:
+        raise ValueError(_missing(captions.name, images.problems))
+    content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images), "results": []}
+    for name in names:
+        row = score_captions(encoder, captions, name, images, config)
+        content["results"].append(plain(row))
+        content["macro"] = macro(content["results"])
+        write_json(config.out, content)
+        if on_row:
+            on_row(row)
+    return content
+
+
+def score_captions(
+    encoder: Encoder, captions: CaptionSet, name: str, images: ImageFeatures, config: RetrieveConfig
+) -> dict[str, Any]:
+    """Give the row of one language: recalls under the reference's names, ranks, intervals, and what was left out.
+
+    Raises:
+      ValueError: a photo without a caption in this language, or a cut-off larger than a gallery.
+    """
+    from babel_zsic.retrieval import rank_pairs, score_retrieval
+
+    code = code_of(name)
+    of_photo = dict(zip(captions.images, captions.captions[name], strict=True))
+    kept = [(row, photo) for row, photo in enumerate(images.ids) if any(c.strip() for c in of_photo[photo])]
+    texts, own = [], []
+    for place, (_, photo) in enumerate(kept):
+        good = [c for c in of_photo[photo] if c.strip()]
+        texts += good
+        own += [place] * len(good)
+    if not texts:
+        raise ValueError(f"{captions.name}: {name} has no caption of a photo at hand")
+    features = encoder.encode_texts(texts, code)
+    ranks = rank_pairs(own, text_features=features, image_features=images.features[[row for row, _ in kept]])
+    scores = score_retrieval(ranks, own, k=config.k, n_resamples=config.n_resamples, seed=config.seed)
+    return {
+        "lang": name,
+        "code": code,
+        **{_short(figure): value for figure, value in scores.items()},
+        "n_photos_without_caption": len(images.ids) - len(kept),
+        "n_blank_captions": sum(not c.strip() for c_ in of_photo.values() for c in c_),
+        "status": "ok",
+    }
+
+
+def macro(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Give the mean over languages of each figure, and how many languages it holds."""
+    rows = list(rows)
+    names = [n for n, v in rows[0].items() if isinstance(v, float)] if rows else []
+    return {"n_languages": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in names}}
+
+
+def _short(figure: str) -> str:
+    for long, short in _SHORT.items():
+        figure = re.sub(f"^{long}", short, figure)
+    return figure
+
+
+def _selected(captions: CaptionSet, languages: str) -> list[str]:
+    if languages.strip().lower() == "all":
+        return list(captions.captions)
+    by_code = {code_of(name): name for name in captions.captions}
+    chosen = []
+    for wanted in filter(None, (part.strip() for part in languages.split(","))):
+        name = wanted if wanted in captions.captions else by_code.get(code_of(wanted))
+        if name is None:
+            raise ValueError(f"--languages: {captions.name} has no {wanted!r}; it has: {', '.join(captions.captions)}")
+        chosen.append(name)
+    if not chosen:
+        raise ValueError("no language is selected")
+    return list(dict.fromkeys(chosen))
+
+
+def _refuse_blanks(captions: CaptionSet, names: Iterable[str], config: RetrieveConfig) -> None:
+    blank = [f"{name} {captions.images[i]} (row {i})" for name in names for i in captions.blank(name)]
+    if blank and not config.allow_blank_captions:
+        more = f" and {len(blank) - 5} more" if len(blank) > 5 else ""
+        raise ValueError(
+            f"{captions.name}: {len(blank)} blank captions: {'; '.join(blank[:5])}{more}; "
+            "--allow-blank-captions leaves them out"
+        )
+
+
+def _missing(name: str, problems: Iterable[Any]) -> str:
+    found = [f"{p.photo}: {p.why}" for p in problems]
+    return f"{name}: {len(found)} photos are missing ({'; '.join(found[:5])}); --allow-missing-images leaves them out"
+
+
+def _features(config: RetrieveConfig, encoder: Encoder, photos: Any, progress: bool) -> ImageFeatures:
+    store = FeatureStore(config.store or default_store())
+    key = image_key(encoder, photos)
+    if (known := store.load(key)) is not None:
+        return known
+    images = encode_photos(encoder, photos, batch_size=config.batch_size, progress=progress)
+    store.save(key, images)
+    return images
+
+
+def _meta(config: RetrieveConfig, encoder: Encoder, captions: CaptionSet, images: ImageFeatures) -> dict[str, Any]:
+    problems = [asdict(p) for p in images.problems]
+    dataset = {"name": captions.name, "n_images": len(images.ids), "n_missing": len(problems), "missing": problems}
+    return {
+        "model": config.model.removeprefix("open_clip:"),
+        "model_string": config.model,
+        "source": encoder.source,
+        "parameters": encoder.parameters,
+        "fingerprint": encoder.fingerprint,
+        "dtype": config.dtype,
+        "dataset": dataset,
+        "match": "any",
+        "scoring": {"k": list(config.k), "n_resamples": config.n_resamples, "seed": config.seed},
+    }

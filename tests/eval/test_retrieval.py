@@ -1,0 +1,164 @@
+"""Retrieval runs on a toy whose right answers are known: every form of a set, every figure counted by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from toy import ToyEncoder, write_photo
+
+from babel_eval.captions import load_captions, photos_of
+from babel_eval.correlation.joining import read_scores
+from babel_eval.retrieval import RetrieveConfig, run
+
+IMAGES = ["a.png", "b.png", "c.png"]
+# `wrong` names photo 1, so in Japanese the first photo's only caption finds the second one.
+CAPTIONS = {"de": [["null", "nix"], ["eins"], ["zwei"]], "jp": [["wrong"], ["eins"], ["zwei"]]}
+VOCABULARY = {"null": 0, "nix": 2, "eins": 1, "zwei": 2, "wrong": 1}
+
+
+@pytest.fixture
+def place(tmp_path):
+    for index, name in enumerate(IMAGES):
+        write_photo(tmp_path / "photos" / name, index)
+    (tmp_path / "toyset.json").write_text(json.dumps({"images": IMAGES, "captions": CAPTIONS}), encoding="utf-8")
+    return tmp_path
+
+
+def settings(place: Path, dataset: str = "toyset.json", **more) -> RetrieveConfig:
+    given = {"image_root": str(place / "photos"), "k": (1, 2), "n_resamples": 100, **more}
+    return RetrieveConfig("toy", str(place / dataset), str(place / "r.json"), store=str(place / "store"), **given)
+
+
+def test_recalls_in_both_directions_are_those_counted_by_hand(place):
+    encoder = ToyEncoder(VOCABULARY)
+    found = run(settings(place), encoder=encoder)
+    de, jp = found["results"]
+    # German: null, eins and zwei find their photo first; nix (the first photo's other caption) finds the third.
+    assert de["t2i_r@1"] == 3 / 4
+    assert de["i2t_r@1"] == pytest.approx(2 / 3)  # nix stands before zwei and ties with it for the third photo
+    assert (de["n_images"], de["n_texts"], de["code"], jp["code"]) == (3, 4, "DE", "JA")
+    # Japanese: the first photo's caption misses; for the second photo it stands before its own, an equal one.
+    assert jp["t2i_r@1"] == pytest.approx(2 / 3)
+    assert jp["i2t_r@1"] == pytest.approx(2 / 3)  # all three are equal for the first photo: the lowest row is its own
+    assert found["macro"]["n_languages"] == 2
+    assert found["macro"]["t2i_r@1"] == pytest.approx((3 / 4 + 2 / 3) / 2)
+    low, high = de["t2i_r@1_interval"]
+    assert 0 <= low <= 0.75 <= high <= 1
+
+
+def test_the_file_is_read_as_a_retrieval_result_and_photos_come_from_the_store(place):
+    encoder = ToyEncoder(VOCABULARY)
+    run(settings(place), encoder=encoder)
+    scores = {(s.task, s.language, s.name) for s in read_scores(place / "r.json")}
+    assert ("toyset", "JA", "t2i_r@1") in scores
+    assert encoder.photos_seen == 3
+    run(settings(place, overwrite=True, languages="ja"), encoder=encoder)
+    assert encoder.photos_seen == 3
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        run(settings(place), encoder=encoder)
+
+
+def test_blank_captions_and_missing_photos_are_errors_unless_allowed(place):
+    blank = {**CAPTIONS, "de": [[" ", "null"], ["eins"], [""]]}
+    (place / "toyset.json").write_text(json.dumps({"images": IMAGES, "captions": blank}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"2 blank captions: de a\.png \(row 0\); de c\.png \(row 2\)"):
+        run(settings(place), encoder=ToyEncoder(VOCABULARY))
+    row = run(settings(place, allow_blank_captions=True, languages="de"), encoder=ToyEncoder(VOCABULARY))["results"][0]
+    assert (row["n_blank_captions"], row["n_photos_without_caption"], row["n_images"], row["n_texts"]) == (2, 1, 2, 2)
+    (place / "photos" / "b.png").unlink()
+    with pytest.raises(ValueError, match=r"1 photos are missing \(b\.png: is not in"):
+        run(settings(place, allow_blank_captions=True, overwrite=True), encoder=ToyEncoder(VOCABULARY))
+    allowed = {"allow_blank_captions": True, "allow_missing_images": True, "overwrite": True, "languages": "jp"}
+    found = run(settings(place, **allowed), encoder=ToyEncoder(VOCABULARY))
+    assert found["results"][0]["n_images"] == 2
+    assert found["meta"]["dataset"]["missing"][0]["photo"] == "b.png"
+
+
+def test_a_photo_that_cannot_be_read_is_an_error_unless_allowed(place):
+    (place / "photos" / "b.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"b\.png: cannot be read"):
+        run(settings(place), encoder=ToyEncoder(VOCABULARY))
+
+
+def test_a_cut_off_beyond_the_gallery_and_an_unknown_language_are_errors(place):
+    with pytest.raises(ValueError, match="10"):
+        run(settings(place, k=(1, 10)), encoder=ToyEncoder(VOCABULARY))
+    with pytest.raises(ValueError, match="toyset has no 'fr'; it has: de, jp"):
+        run(settings(place, languages="fr"), encoder=ToyEncoder(VOCABULARY))
+    with pytest.raises(ValueError, match="none of the known forms"):
+        run(settings(place, dataset="nowhere"), encoder=ToyEncoder(VOCABULARY))
+
+
+def test_every_published_form_gives_the_same_set(tmp_path):
+    xm = tmp_path / "captions.jsonl"
+    keys = ["k0", "k1"]
+    lines = [
+        {"image/key": key, "image/locale": "de", "de": {"caption": [f"{key} x", f"{key} y"]}, "fil": {"caption": [key]}}
+        for key in keys
+    ]
+    xm.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    xtd = tmp_path / "xtd"
+    xtd.mkdir()
+    (xtd / "test_image_names.txt").write_text("p.jpg\nq.jpg\n", encoding="utf-8")
+    (xtd / "test_1kcaptions_jp.txt").write_text("一\n二\n", encoding="utf-8")
+    flickr = tmp_path / "xFlickrCO" / "de"
+    flickr.mkdir(parents=True)
+    rows = [
+        {"id": "1", "img_path": "p.jpg", "sentences": ["eins"]},
+        {"id": "2", "img_path": "q.jpg", "sentences": [""]},
+    ]
+    (flickr / "test.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    found = [load_captions(str(p)) for p in (xm, xtd, flickr.parent)]
+    assert [(s.name, list(s.captions)) for s in found] == [
+        ("xm3600", ["de", "fil"]),
+        ("xtd", ["jp"]),
+        ("xFlickrCO", ["de"]),
+    ]
+    assert found[0].captions["de"] == (("k0 x", "k0 y"), ("k1 x", "k1 y"))
+    assert found[1].captions["jp"] == (("一",), ("二",))
+    assert found[2].blank("de") == [1]
+    write_photo(tmp_path / "photos" / "k1.jpg", 1)
+    photos = photos_of(found[0], tmp_path / "photos")
+    assert ([p.id for p in photos.photos], [p.photo for p in photos.problems]) == (["k1"], ["k0"])
+
+
+def test_a_hugging_face_dataset_brings_rows_of_one_photo_together(tmp_path):
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageFeature
+
+    for index in range(2):
+        write_photo(tmp_path / f"{index}.png", index)
+    bytes_of = [{"bytes": (tmp_path / f"{i}.png").read_bytes(), "path": None} for i in (0, 1, 0)]
+    columns = {"photo": bytes_of, "text": ["null", "eins", "zero"], "lang": ["de", "de", "en"]}
+    features = Features({"photo": ImageFeature(), "text": Value("string"), "lang": Value("string")})
+    Dataset.from_dict(columns, features=features).save_to_disk(str(tmp_path / "ds"))
+    names = {"image_column": "photo", "caption_column": "text", "language_column": "lang"}
+    found = load_captions(f"hf:{tmp_path / 'ds'}:train", **names)
+    assert len(found.images) == 2
+    assert found.captions == {"de": (("null",), ("eins",)), "en": (("zero",), ())}
+    photo = photos_of(found, None).photos[0]
+    (tmp_path / "back.png").write_bytes(photo.read())
+    assert Image.open(tmp_path / "back.png").size == (4, 4)
+    with pytest.raises(ValueError, match="lacks the columns caption; it has: photo, text, lang"):
+        load_captions(f"hf:{tmp_path / 'ds'}:train", **{**names, "caption_column": "caption"})
+
+
+def test_bad_sets_are_refused_with_their_place(tmp_path):
+    (tmp_path / "s.json").write_text('{"images": ["a", "a"], "captions": {}}', encoding="utf-8")
+    with pytest.raises(ValueError, match="photo a stands there twice"):
+        load_captions(str(tmp_path / "s.json"))
+    (tmp_path / "s.json").write_text('{"images": ["a"], "captions": {"de": []}}', encoding="utf-8")
+    with pytest.raises(ValueError, match="de has captions for 0 photos of 1"):
+        load_captions(str(tmp_path / "s.json"))
+    (tmp_path / "c.jsonl").write_text('{"image/key": "k"}\nno\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="line 2 is no JSON"):
+        load_captions(str(tmp_path / "c.jsonl"))
+
+
+def test_the_published_xtd_captions_are_read_whole(reference_data):
+    found = load_captions(str(reference_data / "xtd.json"))
+    assert (len(found.images), len(found.captions)) == (1000, 11)
+    assert all(len(c) == 1 for captions in found.captions.values() for c in captions)
