@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from babel_imagenet_dataset.audit_table import LanguageAudit
     from babel_imagenet_dataset.release import LanguageLabels
     from babel_imagenet_dataset.semantic import WrongShare
+    from babel_imagenet_dataset.validation import ErrorRate
 
 
 def audit(
@@ -146,7 +147,7 @@ def _write_samples(
     console.print(f"{sum(map(len, drawn.values())):,} labels of {len(drawn)} languages: {folder}", highlight=False)
 
 
-def _judged(paths: Sequence[Path]) -> dict[str, Any]:
+def _judged(paths: Sequence[Path]) -> dict[str, ErrorRate]:
     from babel_imagenet_dataset.sheets import read_sheet
     from babel_imagenet_dataset.validation import error_rates
 
@@ -155,28 +156,34 @@ def _judged(paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def _print_audit(
-    console: Console, rows: Sequence[LanguageAudit], shares: Mapping[str, WrongShare], judged: Mapping[str, Any]
+    console: Console, rows: Sequence[LanguageAudit], shares: Mapping[str, WrongShare], judged: Mapping[str, ErrorRate]
 ) -> None:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("lang")
-    for header in ("classes", "no win", "ceiling", "script", "other's", "changed", "null"):
-        table.add_column(header, justify="right")
-    for header in ("human names", "wrong, by meaning", "wrong, judged"):
-        table.add_column(header)
-    for row in rows:
-        counts = (row.n_classes, row.n_cannot_win, f"{row.ceiling:.3f}", f"{row.script_purity:.3f}")
-        more = (len(row.of_other_english), row.n_changed, row.n_null)
-        human = f"{row.human.n_equal}/{row.human.n_classes}" if row.human else ""
-        rate = judged.get(row.language)
-        told = _share(rate.rate, rate.interval) if rate else ""
-        table.add_row(row.language, *map(str, (*counts, *more)), human, _meaning(shares.get(row.language)), told)
+    columns = {
+        "lang": [row.language for row in rows],
+        "classes": [str(row.n_classes) for row in rows],
+        "no win": [str(row.n_cannot_win) for row in rows],
+        "ceiling": [f"{row.ceiling:.3f}" for row in rows],
+        "script": [f"{row.script_purity:.3f}" for row in rows],
+        "other's": [str(len(row.of_other_english)) for row in rows],
+        "changed": [str(row.n_changed) for row in rows],
+        "null": [str(row.n_null) for row in rows],
+        "human": [f"{row.human.n_equal}/{row.human.n_classes}" if row.human else "" for row in rows],
+        "wrong, by meaning": [_meaning(shares.get(row.language)) for row in rows],
+        "wrong, judged": [_judgement(judged.get(row.language)) for row in rows],
+    }
+    shown = {header: cells for header, cells in columns.items() if any(cells)}
+    for header in shown:
+        table.add_column(header, justify="left" if header == "lang" else "right", no_wrap=True)
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*cells)
     console.print(table)
     if "all" in judged:
         together = judged["all"]
-        console.print(f"judged: {together.n_judged} labels, wrong {_share(together.rate, together.interval)}")
+        console.print(f"judged: {together.n_judged} labels, wrong {_judgement(together)}", highlight=False)
 
 
 def _meaning(share: WrongShare | None) -> str:
@@ -187,5 +194,9 @@ def _meaning(share: WrongShare | None) -> str:
     return f"at most {share.interval[1]:.2f}" if share.status == "upper bound" else _share(share.share, share.interval)
 
 
+def _judgement(rate: ErrorRate | None) -> str:
+    return "" if rate is None else _share(rate.rate, rate.interval)
+
+
 def _share(share: float | None, interval: tuple[float, float] | None) -> str:
-    return "" if share is None or interval is None else f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return "" if share is None or interval is None else f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from babel_eval import encoders
+from babel_eval.cli import app
+from babel_imagenet_dataset.audit_table import audit_language, review_order, totals
+from babel_imagenet_dataset.imagenet import english_class_names
+from babel_imagenet_dataset.release import LanguageLabels, load_labels
+from babel_imagenet_dataset.sheets import read_sheet
+
+
+def run(*arguments: str) -> Any:
+    result = CliRunner().invoke(app, ["audit", *arguments], env={"COLUMNS": "120"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_the_audit_counts_what_a_plain_loop_counts(tmp_path: Path) -> None:
+    run("--languages", "de,it,ja", "--out", str(tmp_path / "a.json"))
+    content = json.loads((tmp_path / "a.json").read_text())
+    for row in content["languages"]:
+        labels = load_labels().languages[row["language"]].labels
+        assert row["n_classes"] == len(labels)
+        assert row["n_cannot_win"] == sum(n - 1 for n in Counter(labels).values())
+        assert row["flags"].get("parenthesis", 0) == sum("(" in label or "（" in label for label in labels)
+        assert (row["human"] is not None) == (row["language"] in ("IT", "JA"))
+    assert content["totals"]["n_labels"] == sum(row["n_classes"] for row in content["languages"])
+    assert content["meaning"] is None
+
+
+def test_a_label_that_is_another_class_s_english_name_is_found() -> None:
+    names = english_class_names()
+    labels = LanguageLabels("DE", np.array([0, 1, 2], dtype=np.int32), (names[1].upper(), names[1], "Hai"))
+    found = audit_language(labels)
+    assert found.of_other_english == ((0, 1),)
+    assert totals([found])["n_of_other_english"] == 1
+    with pytest.raises(ValueError, match="no language to sum over"):
+        totals([])
+
+
+def test_the_review_list_has_the_farthest_first() -> None:
+    assert review_order({("DE", 5): 3, ("AR", 9): 900, ("AR", 2): 900}) == [("AR", 2), ("AR", 9), ("DE", 5)]
+
+
+class ToyEncoder:
+    """A label's feature is its class's, but for a few labels that are those of the class far off."""
+
+    def __init__(self, swapped: set[str]) -> None:
+        rng = np.random.default_rng(0)
+        english = rng.normal(size=(1000, 64)).astype(np.float32)
+        german = load_labels().languages["DE"]
+        self.features = dict(zip(english_class_names(), english, strict=True))
+        rows = dict(zip(german.labels, german.class_index.tolist(), strict=True))
+        self.features |= {label: english[(index + 500 * (label in swapped)) % 1000] for label, index in rows.items()}
+
+    def encode_texts(self, texts: Any, language: str) -> np.ndarray:
+        return np.stack([self.features[text] for text in texts])
+
+
+def test_labels_of_other_meaning_come_first_on_the_list_to_review(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {"Goldfisch", "Tigerhai", "Hahn"}
+    monkeypatch.setattr(encoders, "load_encoder", lambda model, *, device: ToyEncoder(wrong))
+    arguments = ["--languages", "de,en", "--meaning", "--k", "1"]
+    run(*arguments, "--review", str(tmp_path / "r.tsv"), "--n-review", "8", "--out", str(tmp_path / "a.json"))
+    rows = read_sheet(tmp_path / "r.tsv")
+    assert wrong < {row.old for row in rows}  # the others are names that two classes share
+    assert rows[0].hint.startswith("own class at rank ")
+    found = json.loads((tmp_path / "a.json").read_text())["meaning"]["languages"]["DE"]
+    assert found["status"] == "upper bound"
+    assert found["share"] == pytest.approx(3 / 738, abs=0.03)
+
+
+def test_a_sample_is_drawn_filled_and_counted(tmp_path: Path) -> None:
+    run("--languages", "de,lo", "--sample", "20", "--sheets", str(tmp_path / "s"))
+    path = tmp_path / "s" / "de.tsv"
+    with pytest.raises(ValueError, match="is there already, and may be filled"):
+        run("--languages", "de", "--sample", "20", "--sheets", str(tmp_path / "s"))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = lines[0].split("\t")
+    for number in range(1, len(lines)):
+        cells = lines[number].split("\t")
+        cells[header.index("verdict")] = "wrong" if number <= 2 else "right"
+        lines[number] = "\t".join(cells)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = run("--languages", "de", "--filled", str(path), "--filled", str(tmp_path / "s" / "lo.tsv"))
+    assert "0.10 [0.03, 0.30]" in result.output
+    assert "judged: 20 labels" in result.output
+
+
+def test_a_review_without_meaning_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="add --meaning"):
+        run("--review", str(tmp_path / "r.tsv"))
