@@ -37,6 +37,7 @@ class Content:
       description: its further text.
       owns: says of a path which is there and not in the files whether it is ours to delete.
       sdk: kind of Space, for Spaces.
+      left_out: files beside the content that are not published, for the user to know.
     """
 
     build: Callable[[Snapshot], Files]
@@ -45,6 +46,7 @@ class Content:
     description: str = ""
     owns: Callable[[str], bool] = lambda path: True
     sdk: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,17 @@ import typer
 
 from babel_push import shell
 from babel_push.plan import Snapshot
+from babel_push.public import without_places
 from babel_push.publish import Content
 
 if TYPE_CHECKING:
     from babel_push.hub import Hub
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# What `MODEL+peft:…` checks before it puts an adapter onto a base.
+BASE_CHECK = "babel_adapter.json"
+# Kinds that peft knows only after `import babel_adapters`.
+OWN_KINDS = ("bottleneck", "linear")
 
 
 def push_adapter(
@@ -97,17 +102,22 @@ def check_adapter(folder: Path) -> dict[str, Any]:
 
 
 def load_lines(records: Sequence[Mapping[str, Any]], *, at_root: bool) -> list[str]:
-    """Give the lines that load an adapter from the Hub, for the first of them."""
+    """Give the lines that load the first of some adapters from the Hub; `{repo_id}` and `{revision}` are left open."""
     first = records[0]
+    lines = ["import babel_adapters  # first: it makes peft know this kind"] if first["method"] in OWN_KINDS else []
+    lines.append("from peft import PeftModel")
+    base = "base"
+    if first.get("model"):
+        lines += ["from babel_eval.encoders import load_encoder", f'encoder = load_encoder("{first["model"]}")']
+        base = "encoder.text_model"
     below = "" if at_root else f', subfolder="{first["tag"]}"'
-    call = f'PeftModel.from_pretrained(base, "{{repo_id}}"{below}, revision="{{revision}}")'
-    needs_import = ["import babel_adapters  # knows this kind of adapter"] if first["method"] == "bottleneck" else []
-    return [*needs_import, "from peft import PeftModel", f"model = {call}  # base: {first['base_model']}"]
+    line = f'PeftModel.from_pretrained({base}, "{{repo_id}}"{below}, revision="{{revision}}")'
+    return [*lines, f"{base} = {line}"]
 
 
 def adapter_content(hub: Hub, records: Mapping[Path, Mapping[str, Any]], *, at_root: bool) -> Content:
     """Give the content: weights, config, record and card of each adapter, and a card for all where they are several."""
-    from babel_adapters.card import RECORD_NAME, adapter_card, collection_card
+    from babel_adapters.card import adapter_card, collection_card
 
     name = hub.repo_id.rpartition("/")[2]
     tags = [record["tag"] for record in records.values()]
@@ -118,11 +128,12 @@ def adapter_content(hub: Hub, records: Mapping[Path, Mapping[str, Any]], *, at_r
         files: dict[str, Path | bytes] = {}
         for folder, record in records.items():
             below = "" if at_root else f"{record['tag']}/"
-            files |= {f"{below}{each}": folder / each for each in (CONFIG, WEIGHTS, RECORD_NAME)}
+            files |= {f"{below}{each}": folder / each for each in (CONFIG, WEIGHTS)}
+            files |= {f"{below}{each}": _public(folder / each) for each in records_of(folder)}
             title = name if at_root else f"{name}: {record['tag']}"
             files[f"{below}README.md"] = str(adapter_card(_at(record, hub, below), name=title)).encode("utf-8")
         if not at_root:
-            known = _records_there(hub, there, RECORD_NAME) | {r["tag"]: r for r in records.values()}
+            known = _records_there(hub, there) | {r["tag"]: r for r in records.values()}
             shown = [_at(known[tag], hub, f"{tag}/") for tag in sorted(known)]
             files["README.md"] = str(collection_card(shown, name=name)).encode("utf-8")
         return files
@@ -133,7 +144,26 @@ def adapter_content(hub: Hub, records: Mapping[Path, Mapping[str, Any]], *, at_r
         recognise=lambda there: _recognise(hub, there, records, at_root),
         title=f"Publish adapters for {languages}" if len(records) > 1 else f"Publish an adapter for {languages}",
         owns=lambda path: at_root or path.split("/")[0] in tags,
+        left_out=tuple(str(path) for folder in records for path in _others(folder)),
     )
+
+
+def records_of(folder: Path) -> list[str]:
+    """Give the names of the records that lie beside an adapter: that of its training, and that of its base."""
+    from babel_adapters.card import RECORD_NAME
+
+    return [name for name in (RECORD_NAME, BASE_CHECK) if (folder / name).is_file()]
+
+
+def _others(folder: Path) -> list[Path]:
+    known = {CONFIG, WEIGHTS, "README.md", *records_of(folder)}
+    return sorted(path for path in folder.iterdir() if path.name not in known)
+
+
+def _public(path: Path) -> bytes:
+    """Give a record as it is published: without the places of the machine that made it."""
+    record = without_places(json.loads(path.read_text(encoding="utf-8")))
+    return (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
 
 def _recognise(hub: Hub, there: Snapshot, records: Mapping[Path, Mapping[str, Any]], at_root: bool) -> str | None:
@@ -153,9 +183,11 @@ def _recognise(hub: Hub, there: Snapshot, records: Mapping[Path, Mapping[str, An
     return f"holds adapters of another base ({bases}), not of {strange[0]}" if strange else None
 
 
-def _records_there(hub: Hub, there: Snapshot, record_name: str) -> dict[str, dict[str, Any]]:
+def _records_there(hub: Hub, there: Snapshot) -> dict[str, dict[str, Any]]:
     """Give the records of the adapters in the repository's folders, by tag."""
-    paths = [path for path in there.files if path.endswith(f"/{record_name}") and path.count("/") == 1]
+    from babel_adapters.card import RECORD_NAME
+
+    paths = [path for path in there.files if path.endswith(f"/{RECORD_NAME}") and path.count("/") == 1]
     with tempfile.TemporaryDirectory(prefix="babel-push-") as folder:
         places = [hub.read_file(path, there.commit or "", Path(folder)) for path in paths]
         found = [json.loads(place.read_text(encoding="utf-8")) for place in places]
@@ -163,9 +195,9 @@ def _records_there(hub: Hub, there: Snapshot, record_name: str) -> dict[str, dic
 
 
 def _at(record: Mapping[str, Any], hub: Hub, below: str) -> dict[str, Any]:
-    """Give the record with the line that loads the adapter from this repository."""
+    """Give the record with the line that loads the adapter from this repository, and without places."""
     lines = load_lines([record], at_root=not below)
-    return {**record, "load": "\n".join(lines).format(repo_id=hub.repo_id, revision=hub.revision)}
+    return {**without_places(record), "load": "\n".join(lines).format(repo_id=hub.repo_id, revision=hub.revision)}
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def metric_content(hub: Hub, folder: Path) -> Content:
     """Give the content of the Space: the folder without byte code, caches and tests."""
     from babel_push.cards import has_content
 
-    found, _ = folder_files(folder)
+    found, debris = folder_files(folder)
 
     def recognise(there: Snapshot) -> str | None:
         if has_content(hub, there) and f"{NAME}.py" not in there.files:
@@ -62,6 +62,7 @@ def metric_content(hub: Hub, folder: Path) -> Content:
         title=f"Publish {NAME}",
         description="Written by `babel-imagenet push metric`.",
         sdk="gradio",
+        left_out=tuple(debris),
     )
 
 

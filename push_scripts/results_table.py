@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel_imagenet_dataset.files import read_json
+from babel_push.public import without_places
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +75,6 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "other": ("string", "figures without a column of their own, as JSON"),
     },
 }
-_PATHLIKE = re.compile(r"^(/|\.{1,2}[/\\]|~|[A-Za-z]:[/\\])|\\")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_run(path: Path | str) -> Run:
     is_retrieval = any(_RECALL.fullmatch(key) for row in rows for key in row)
     config = RETRIEVAL if is_retrieval else ZERO_SHOT
     _check(path, config, rows)
-    public = _public(meta)
+    public = without_places(meta, drop=("missing", "command"))
     if is_retrieval and not _value(public, "images"):
         public["dataset"] = {"name": path.absolute().parent.name}  # as the reference lays out its files
     return Run(config, public, tuple(rows), tuple(failures))
@@ -230,16 +230,3 @@ def _value(meta: Mapping[str, Any], key: str) -> Any:
         labels = meta.get("labels")
         return labels.get("sha256") if isinstance(labels, Mapping) else None
     return meta.get(key)
-
-
-def _public(meta: Mapping[str, Any]) -> dict[str, Any]:
-    def cut(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: cut(each) for key, each in value.items() if key not in ("missing", "command")}
-        if isinstance(value, list):
-            return [cut(each) for each in value]
-        if isinstance(value, str) and _PATHLIKE.search(value):
-            return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
-        return value
-
-    return cut(meta)

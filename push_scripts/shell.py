@@ -91,7 +91,10 @@ def run(
     console = Console(highlight=False, soft_wrap=True)
     wishes = request.wishes(choose_tag)
     hub = Hub(check_repo_id(request.repo_id), repo_type, request.revision, Patience(say=_warn))
-    outcome = publish(hub, make_content(hub), wishes, say=say, show=lambda plan: _show(console, hub, plan))
+    content = make_content(hub)
+    if content.left_out:
+        say(f"left out: {', '.join(content.left_out)}")
+    outcome = publish(hub, content, wishes, say=say, show=lambda plan: _show(console, hub, plan))
     for line in _report(hub, outcome, wishes):
         say(line)
     if not wishes.dry_run and not outcome.pull:

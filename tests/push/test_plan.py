@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from babel_push.errors import RefusedError
 from babel_push.plan import RemoteFile, Snapshot, folder_files, is_debris, make_plan
+from babel_push.public import without_places
 from babel_push.publish import fixed_tag, next_patch
 from babel_push.shell import check_repo_id, redact
 
@@ -121,3 +122,22 @@ def test_a_url_with_a_token_is_not_repeated() -> None:
 )
 def test_tokens_are_blacked_out_and_nothing_else(text: str, clean: str) -> None:
     assert redact(text, ["mine1234"]) == clean
+
+
+@pytest.mark.parametrize(
+    ("value", "public"),
+    [
+        ("/home/me/imagenet/val/", "val"),
+        ("cldr:/home/me/cldr", "cldr:cldr"),
+        ("open_clip:~/models/mine", "open_clip:mine"),
+        ("./runs/r.json", "r.json"),
+        ("C:\\Users\\me\\labels.json", "labels.json"),
+        ("--images /data/a --out /data/b", "--images a --out b"),
+        ("https://arxiv.org/abs/2306.08658", "https://arxiv.org/abs/2306.08658"),
+        ("hf:org/name:train", "hf:org/name:train"),
+        ("xlm-roberta-base-ViT-B-32@laion5b_s13b_b90k", "xlm-roberta-base-ViT-B-32@laion5b_s13b_b90k"),
+        (["/a/b", {"x": "/c/d", "missing": ["/e"]}, 1, None], ["b", {"x": "d"}, 1, None]),
+    ],
+)
+def test_places_on_a_machine_are_cut_to_their_last_part(value: object, public: object) -> None:
+    assert without_places(value, drop=("missing",)) == public

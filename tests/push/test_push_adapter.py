@@ -91,6 +91,32 @@ def test_one_adapter_lies_at_the_root_with_its_numbers_in_the_card(
         assert said in card.text
     assert f'PeftModel.from_pretrained(base, "{REPO}", revision="main")' in card.text
     assert f'PeftModel.from_pretrained(base, "{REPO}", revision=' in pushed.out
+    assert "left out: " in pushed.out
+    assert "optimizer.bin" in pushed.out
+
+
+def test_the_line_to_load_says_what_has_to_be_imported_and_which_base(push: Push, adapter: Callable[..., Path]) -> None:
+    pushed = push("adapter", "--repo-id", REPO, adapter(method="linear", model="conse-e5"), "--tag", "v1")
+    lines = [line.strip() for line in pushed.out.rpartition("to load it:")[2].splitlines() if line.strip()]
+    assert lines == [
+        "import babel_adapters  # first: it makes peft know this kind",
+        "from peft import PeftModel",
+        "from babel_eval.encoders import load_encoder",
+        'encoder = load_encoder("conse-e5")',
+        f'encoder.text_model = PeftModel.from_pretrained(encoder.text_model, "{REPO}", revision="v1")',
+    ]
+
+
+def test_records_go_out_without_places_of_this_machine(
+    hub: LoopbackHub, push: Push, adapter: Callable[..., Path]
+) -> None:
+    folder = adapter(settings={"train_data": "cldr:/home/me/cldr"})
+    (folder / "babel_adapter.json").write_text(json.dumps({"base_fingerprint": "ff", "data": {"name": "/home/me/x"}}))
+    assert push("adapter", "--repo-id", REPO, folder).code == 0
+    there = content_of(hub, "models", REPO)
+    assert json.loads(there["babel_adapter.json"]) == {"base_fingerprint": "ff", "data": {"name": "x"}}
+    assert json.loads(there["adapter_record.json"])["settings"] == {"train_data": "cldr:cldr"}
+    assert not [path for path, data in there.items() if b"/home" in data]
 
 
 def test_several_languages_lie_in_folders_and_a_later_push_adds_one(
