@@ -5,13 +5,19 @@ Source: Geigle et al. 2023 (arXiv:2306.08658), section 4; the 80 templates are b
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
 
+from babel_imagenet_dataset.audit import flag_templates
 from babel_imagenet_dataset.imagenet import openai_templates
 from babel_imagenet_dataset.release import PromptFile
 
 PROMPT_SETS = ("label", "openai_en", "nllb")
 POLICIES = (*PROMPT_SETS, "auto")
+PROMPT_MODES = ("released", "clean")
+SPOILED = frozenset({"lost_slot", "bare", "degenerate"})
+"""Flags of templates that the mode `clean` leaves out."""
 REFERENCE_NAMES = {"label": "label", "openai_en": "openai_en", "nllb": "nllb_dist13b_prompts"}
 """How the reference's result files call the prompt sets."""
 
@@ -62,6 +68,26 @@ def choose(policy: str, language: str, prompt_file: PromptFile | None = None) ->
     if prompt_file is None:
         raise ValueError("prompts 'auto' need the file of translated templates: release.load_prompts()")
     return "nllb" if language in prompt_file.templates else "label"
+
+
+def clean(prompt_file: PromptFile) -> PromptFile:
+    """Leave out the templates that translation spoiled, and close doubled spaces in the others.
+
+    Left out are templates that lost their slot and got it back at the end, those of which nothing but the slot is
+    left, and those that repeat a piece without end. Templates that a doubled space set apart become one.
+
+    Returns:
+      the file with what is left, repetitions kept; a language of which nothing is left is not in it.
+    """
+    left = {
+        code: tuple(
+            re.sub(" {2,}", " ", template).strip()
+            for template, flags in zip(given, flag_templates(given), strict=True)
+            if SPOILED.isdisjoint(flags)
+        )
+        for code, given in prompt_file.templates.items()
+    }
+    return replace(prompt_file, templates={code: templates for code, templates in left.items() if templates})
 
 
 def fill(template: str, label: str) -> str:

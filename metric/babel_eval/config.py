@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 TOKEN_POLICIES = ("strict", "skip", "fallback")
 PROMPTS = ("label", "openai_en", "nllb", "auto")
+PROMPT_MODES = ("released", "clean")
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,10 @@ class EvaluateConfig:
     out: str = field(metadata={"help": "JSON file for the results; decisions go to Parquet beside it"})
     languages: str = field(default="all", metadata={"help": "codes and groups, e.g. de,sw | 92 | 298 | vlow | all"})
     prompts: str = field(default="label", metadata={"help": "label, openai_en, nllb, auto, or a list of these"})
+    prompt_mode: str = field(
+        default="released",
+        metadata={"help": "templates of nllb: released (all 80) or clean (without those that translation spoiled)"},
+    )
     labels: str | None = field(default=None, metadata={"help": "label file or release; default: the installed one"})
     device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
     dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
@@ -37,6 +42,8 @@ class EvaluateConfig:
         unknown = [p for p in self.prompt_sets if p not in PROMPTS]
         if unknown or not self.prompt_sets:
             raise ValueError(f"--prompts {self.prompts!r}: allowed are {', '.join(PROMPTS)}, or a comma list of these")
+        if self.prompt_mode not in PROMPT_MODES:
+            raise ValueError(f"--prompt-mode {self.prompt_mode!r} is unknown; allowed: {', '.join(PROMPT_MODES)}")
         if self.language_token not in TOKEN_POLICIES:
             allowed = ", ".join(TOKEN_POLICIES)
             raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")

@@ -18,7 +18,7 @@ from babel_eval.texts import ClassFeatures
 from babel_eval.zero_shot import ENGLISH, LanguageResult, Scoring, ZeroShotRun
 from babel_imagenet_dataset.files import sha256_of_text
 from babel_imagenet_dataset.languages import resolve
-from babel_imagenet_dataset.prompts import REFERENCE_NAMES, choose
+from babel_imagenet_dataset.prompts import REFERENCE_NAMES, choose, clean
 from babel_imagenet_dataset.release import LabelFile, PromptFile, load_labels, load_prompts
 from babel_zsic.classification import unit_rows
 
@@ -116,8 +116,10 @@ def _load(config: EvaluateConfig) -> Encoder:
 
 
 def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
-    needs_templates = bool({"nllb", "auto"} & set(config.prompt_sets))
-    return load_labels(config.labels), load_prompts() if needs_templates else None
+    labels = load_labels(config.labels)
+    if not {"nllb", "auto"} & set(config.prompt_sets):
+        return labels, None
+    return labels, clean(load_prompts()) if config.prompt_mode == "clean" else load_prompts()
 
 
 def _plan(config: EvaluateConfig, labels: LabelFile, prompts: PromptFile | None) -> list[tuple[str, str]]:
@@ -148,7 +150,9 @@ def _meta(
         "languages": config.languages,
         "prompts": ",".join(REFERENCE_NAMES.get(p, p) for p in config.prompt_sets),
         "labels": {"file": labels.path.name, "sha256": labels.sha256},
-        "templates": {"file": prompts.path.name, "sha256": prompts.sha256} if prompts else None,
+        "templates": {"file": prompts.path.name, "sha256": prompts.sha256, "mode": config.prompt_mode}
+        if prompts
+        else None,
         "images": _images_meta(config, images),
         "reference_language": ENGLISH,
         "scoring": asdict(scoring),

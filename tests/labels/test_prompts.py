@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from babel_imagenet_dataset.prompts import PROMPT_SETS, choose, fill, templates
+from babel_imagenet_dataset.prompts import PROMPT_SETS, choose, clean, fill, templates
 from babel_imagenet_dataset.release import load_prompts
 
 
@@ -78,3 +78,25 @@ def test_unknown_sets_and_a_missing_file_are_errors(published):
 def test_filling_leaves_braces_and_backslashes_of_label_and_template_alone():
     assert fill("{a} {} }{", r"{0}\1{x") == r"{a} {0}\1{x }{"
     assert fill("{}", "{}") == "{}"
+
+
+def test_clean_mode_leaves_out_spoiled_templates_and_closes_doubled_spaces(tmp_path):
+    path = tmp_path / "own.json"
+    given = {
+        "DE": ["ein  {} ", "ein {}", "ein Bild {}", "{} .", "das das das das das das  {} da", "ein Foto von  {}  hier"],
+        "FR": ["photo {}"],
+    }
+    path.write_text(json.dumps(given))
+    left = clean(load_prompts(path))
+    assert dict(left.templates) == {"DE": ("ein {}", "ein Foto von {} hier")}
+    assert templates("nllb", "DE", left) == [("ein {}", 1), ("ein Foto von {} hier", 1)]
+
+
+def test_clean_mode_leaves_every_published_language_most_of_its_templates():
+    released = load_prompts()
+    left = clean(released)
+    assert set(left.templates) == set(released.templates)
+    for code, of_language in left.templates.items():
+        assert all(t.count("{}") == 1 and "  " not in t and t == t.strip() for t in of_language), code
+    n_left = sum(map(len, left.templates.values()))
+    assert 7200 - 310 - 60 - 60 < n_left < 7200 - 250

@@ -20,6 +20,7 @@ def evaluate(
     out: Annotated[str, typer.Option("--out", help=help_of("out"))],
     languages: Annotated[str, typer.Option("--languages", "--language", help=help_of("languages"))] = "all",
     prompts: Annotated[str, typer.Option("--prompts", help=help_of("prompts"))] = "label",
+    prompt_mode: Annotated[str, typer.Option("--prompt-mode", help=help_of("prompt_mode"))] = "released",
     labels: Annotated[str | None, typer.Option("--labels", help=help_of("labels"))] = None,
     device: Annotated[str | None, typer.Option("--device", help=help_of("device"))] = None,
     dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
