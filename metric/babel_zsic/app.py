@@ -25,8 +25,9 @@ FIGURES = ("accuracy", "chance", "centred")
 MOST_BARS = 40
 INTRODUCTION = """# Babel-ImageNet: zero-shot accuracy by language
 
-One row a photo, as CSV: `language`, `prediction` and `reference` (class index, 0 to 999), and, if you know it, `n_classes` (the language's number of
-classes), which gives chance. Intervals (95 %) take classes as the independent draws. What is computed, and how to read it: the card of this Space.
+One row a photo, as CSV: `language`, `prediction` and `reference` (class index, 0 to 999), and, if you know it,
+`n_classes` (the language's number of classes), which gives chance. Intervals (95 %) take classes as the independent
+draws. What is computed, and how to read it: the card of this Space.
 """
 
 
