@@ -16,13 +16,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel_adapters.adapter import AdapterConfig
 from babel_adapters.objectives import parse_objective
-from babel_adapters.options import parse
+from babel_adapters.options import option, parse
 from babel_adapters.presets import LEARNING_RATES, PRESETS
 from babel_adapters.reporting import describe, say, table
 
@@ -37,11 +37,6 @@ if TYPE_CHECKING:
     from babel_adapters.team import Team
     from babel_eval.encoders.base import TorchEncoder
     from babel_imagenet_dataset.release import LabelFile
-
-
-def option(default: Any, text: str, group: str) -> Any:
-    """Give a field with a help text, under a heading of `--help`."""
-    return field(default=default, metadata={"help": text, "group": group})
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,9 @@ class TrainConfig(AdapterConfig):
     hold_out: float = option(0.05, "share of English captions held out for early stopping, 0..0.5", "data")
     max_unknown: float = option(0.2, "largest share of tokens that the tokenizer may not know", "data")
     force: bool = option(False, "train although the tokenizer does not know the language", "data")
-    objective: str = option("text-contrastive", "mse, text-contrastive, lit, or a sum like mse=1,lit=0.5", "objective")
+    objective: str | None = option(
+        None, "mse, text-contrastive, lit, or a sum like mse=1,lit=0.5; default: text-contrastive", "objective"
+    )
     temperature: float = option(0.05, "temperature of the contrastive objectives, 0.01..1", "objective")
     learn_temperature: bool = option(False, "learn the temperature from there", "objective")
     bank: int = option(8192, "contrast with all English captions where there are at most N; 0: never", "objective")
@@ -115,12 +112,13 @@ class TrainConfig(AdapterConfig):
             raise ValueError(f"mixed_precision must be no, bf16 or fp16, got {self.mixed_precision!r}")
         if self.resume and self.overwrite:
             raise ValueError("--resume keeps what is there and --overwrite replaces it: choose one")
-        self.weights  # noqa: B018 - refuses an objective that cannot be read
+        if self.method == "linear" and self.weights != {"mse": 1.0}:
+            raise ValueError(f"--method linear minimises mse, got --objective {self.objective}; drop one of the two")
 
     @property
     def weights(self) -> dict[str, float]:
         """Weight of each objective."""
-        return parse_objective(self.objective)
+        return parse_objective(self.objective or ("mse" if self.method == "linear" else "text-contrastive"))
 
     @property
     def rate(self) -> float:
@@ -272,7 +270,11 @@ class Run:
 
     def train(self) -> None:
         """Pass over the pairs until the steps are made or the held-out loss no longer falls; keep the best weights."""
+        from babel_adapters.linear import solve
         from babel_adapters.progress import Progress
+
+        if self.config.method == "linear":
+            return solve(self.model, self.encoder, self.data, self.config.ridge)
 
         resumed = self.config.resume and self.checkpoints.load()
         batches = self.plan.from_step(self.state.batch)
@@ -286,6 +288,7 @@ class Run:
                     self.checkpoints.save()
         self.best.restore(self.model)
         self.model.eval()
+        return None
 
     def step(self, batches: list[np.ndarray]) -> dict[str, float]:
         """Make one optimiser step over a few batches, and give the means of what was minimised."""

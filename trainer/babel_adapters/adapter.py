@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from babel_adapters.options import option
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from torch import nn
 
 METHODS = ("lora", "dora", "ia3", "adalora", "vera", "bottleneck", "linear")
+DEFAULT_RANK = 16
 
 
 @dataclass(frozen=True)
@@ -88,35 +91,23 @@ TOWERS = (
 class AdapterConfig:
     """Which adapter, and on which blocks."""
 
-    method: str = field(default="lora", metadata={"group": "adapter", "help": f"one of {', '.join(METHODS)}"})
-    rank: int = field(
-        default=16,
-        metadata={
-            "group": "adapter",
-            "help": "width of the adapter in hidden units (ia3: not used; linear: 384 keeps all of a tower 384 wide)",
-        },
-    )
-    alpha: int | None = field(
-        default=None, metadata={"group": "adapter", "help": "scale of LoRA; default: twice the rank"}
-    )
-    dropout: float = field(
-        default=0.0, metadata={"group": "adapter", "help": "share of the adapter's inputs dropped in training"}
-    )
-    last_layers: int | None = field(
-        default=None, metadata={"group": "adapter", "help": "adapt the last N blocks alone; default: all"}
-    )
-    target_modules: str | None = field(
-        default=None,
-        metadata={"group": "adapter", "help": "regular expression over whole module names, instead of the known ones"},
-    )
+    method: str = option("linear", f"one of {', '.join(METHODS)}", "adapter")
+    rank: int | None = option(None, "width of the adapter in hidden units; default: 16, linear: the tower's", "adapter")
+    alpha: int | None = option(None, "scale of LoRA; default: twice the rank", "adapter")
+    dropout: float = option(0.0, "share of the adapter's inputs dropped in training", "adapter")
+    ridge: float = option(0.1, "linear: strength of the ridge, in mean eigenvalues", "adapter")
+    last_layers: int | None = option(None, "adapt the last N blocks alone; default: all", "adapter")
+    target_modules: str | None = option(None, "regular expression over module names, for other towers", "adapter")
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
-        if self.rank < 1:
+        if self.rank is not None and self.rank < 1:
             raise ValueError(f"rank must be at least 1, got {self.rank}")
         if self.alpha is not None and self.alpha <= 0:
             raise ValueError(f"alpha must be above 0, got {self.alpha}")
+        if self.ridge <= 0:
+            raise ValueError(f"ridge must be above 0, got {self.ridge}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.last_layers is not None and self.last_layers < 1:
@@ -161,6 +152,8 @@ def peft_config(text_model: nn.Module, config: AdapterConfig, *, n_steps: int) -
       ValueError: the tower is of no known kind, has fewer blocks than asked for, or the method refuses its attention.
     """
     targets, feed_forward = _targets(text_model, config)
+    if config.rank is None:
+        config = replace(config, rank=_tower_width(text_model) if config.method == "linear" else DEFAULT_RANK)
     return _BUILDERS[config.method](config, targets, feed_forward, n_steps)
 
 
@@ -217,6 +210,14 @@ def _targets(text_model: nn.Module, config: AdapterConfig) -> tuple[str, str]:
     return _any_of([f"{path}.{part}" for path in paths for part in _parts(tower, config.method)]), wide
 
 
+def _tower_width(text_model: nn.Module) -> int:
+    from babel_adapters.bottleneck import block_width
+
+    _, blocks = find_tower(text_model)
+    path = list(blocks.values())[-1]
+    return block_width(text_model.get_submodule(path), path)
+
+
 def _parts(tower: Tower, method: str) -> tuple[str, ...]:
     if tower.is_native:
         return tower.attention if method == "lora" else tower.feed_forward
@@ -230,12 +231,16 @@ def _any_of(names: list[str]) -> str:
     return "|".join(map(re.escape, names)) if names else r"(?!)"
 
 
+def _rank(config: AdapterConfig) -> int:
+    return config.rank or DEFAULT_RANK
+
+
 def _lora(config: AdapterConfig, targets: str, _: str, n_steps: int, *, use_dora: bool = False) -> PeftConfig:
     from peft import LoraConfig
 
     return LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha or 2 * config.rank,
+        r=_rank(config),
+        lora_alpha=config.alpha or 2 * _rank(config),
         lora_dropout=config.dropout,
         target_modules=targets,
         use_dora=use_dora,
@@ -257,9 +262,9 @@ def _adalora(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftC
     from peft import AdaLoraConfig
 
     return AdaLoraConfig(
-        target_r=config.rank,
-        init_r=config.rank + max(1, config.rank // 2),
-        lora_alpha=config.alpha or 2 * config.rank,
+        target_r=_rank(config),
+        init_r=_rank(config) + max(1, _rank(config) // 2),
+        lora_alpha=config.alpha or 2 * _rank(config),
         lora_dropout=config.dropout,
         target_modules=targets,
         tinit=n_steps // 10,
@@ -272,20 +277,20 @@ def _adalora(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftC
 def _vera(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
     from peft import VeraConfig
 
-    return VeraConfig(r=config.rank, target_modules=targets, vera_dropout=config.dropout, save_projection=True)
+    return VeraConfig(r=_rank(config), target_modules=targets, vera_dropout=config.dropout, save_projection=True)
 
 
 def _bottleneck(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
     from babel_adapters.bottleneck import BottleneckConfig
 
-    return BottleneckConfig(bottleneck_size=config.rank, dropout=config.dropout, target_modules=targets)
+    return BottleneckConfig(bottleneck_size=_rank(config), dropout=config.dropout, target_modules=targets)
 
 
 def _linear(config: AdapterConfig, targets: str, _: str, n_steps: int) -> PeftConfig:
     """Behind the last block, without activation; as wide as the rank, which `attach` bounds by the tower's width."""
     from babel_adapters.bottleneck import BottleneckConfig
 
-    return BottleneckConfig(bottleneck_size=config.rank, activation="identity", target_modules=targets)
+    return BottleneckConfig(bottleneck_size=_rank(config), activation="identity", target_modules=targets)
 
 
 _BUILDERS: dict[str, Callable[[AdapterConfig, str, str, int], PeftConfig]] = {

@@ -133,7 +133,7 @@ class BottleneckModel(BaseTuner):
             raise ValueError("target_modules is needed: which blocks get a bottleneck adapter behind them")
         return peft_config
 
-    def _create_and_replace(  # type: ignore[override]  # peft hands over our own config
+    def _create_and_replace(  # type: ignore[override]
         self,
         peft_config: Any,
         adapter_name: str,

@@ -29,11 +29,13 @@ class Pair:
       target: caption in the target language, NFC, trimmed.
       english: the English caption of the same meaning; None where the data has none (`lit` needs none).
       image: path of an image or its bytes; None without.
+      weight: how sure the pair is, 0..1; what is solved in closed form heeds it.
     """
 
     target: str
     english: str | None = None
     image: str | bytes | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,9 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     tokens = encoder.tokenize(targets, language)
     unknown = _check_unknown(config, encoder, language, tokens)
     captions, english_id = _numbered([pair.english or "" for pair in pairs])
-    english = english_features(encoder, captions, store) if needs_english else None
+    # A closed form works on states, not on features.
+    wants_features = needs_english and config.method != "linear"
+    english = english_features(encoder, captions, store) if wants_features else None
     return TrainingData(
         source=source,
         pairs=pairs,
@@ -125,7 +127,7 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
         image_id=np.zeros(len(pairs), dtype=np.int64) if image_id is None else _image_rows(pairs, image_id),
         images=None if images is None else torch.tensor(images, device=encoder.device),
         unknown_share=unknown,
-        use_bank=needs_english and 0 < len(captions) <= config.bank,
+        use_bank=wants_features and 0 < len(captions) <= config.bank,
     )
 
 

@@ -18,7 +18,33 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from babel_adapters.data import TrainingData
     from babel_eval.encoders.base import TorchEncoder
+
+
+def solve(model: PeftModel, encoder: TorchEncoder, data: TrainingData, strength: float) -> None:
+    """Solve for the map of a training's pairs, and put it behind the last block of the wrapped tower.
+
+    Raises:
+      ValueError: the tower does not take the mean over a text's tokens.
+    """
+    from babel_adapters.bottleneck import BottleneckLayer
+
+    layer = next(part for part in model.modules() if isinstance(part, BottleneckLayer))
+    pairs = data.pairs[: data.n_train]
+    captions = list(dict.fromkeys(pair.english or "" for pair in pairs))
+    row_of = {caption: row for row, caption in enumerate(captions)}
+    encoder.text_model = model
+    with model.disable_adapter():
+        check_pooling(encoder, layer.base_layer, data.tokens[int(data.target_id[0])])
+        target = mean_states(encoder, layer.base_layer, data.tokens)[data.target_id[: data.n_train]]
+        english = mean_states(encoder, layer.base_layer, encoder.tokenize(captions, "EN"))
+    weights = torch.tensor([pair.weight for pair in pairs], device=target.device)
+    mapping, shift = ridge_map(target, english[[row_of[pair.english or ""] for pair in pairs]], weights, strength)
+    install(layer.bottleneck_adapters["default"], mapping, shift)
+    model.eval()
 
 
 def ridge_map(

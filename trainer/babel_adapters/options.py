@@ -10,11 +10,16 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def option(default: Any, text: str, group: str) -> Any:
+    """Give a dataclass field with a help text, under a heading of `--help`."""
+    return field(default=default, metadata={"help": text, "group": group})
 
 
 def parse(
@@ -114,18 +119,18 @@ def _parser(
         parser.add_argument("--preset", choices=list(presets), help="a named set of settings; see the file's head")
     groups: dict[str, Any] = {}
     hints = typing.get_type_hints(config_class)
-    for field in fields(config_class):
-        title = field.metadata.get("group", "settings")
+    for one in fields(config_class):
+        title = one.metadata.get("group", "settings")
         group = groups.setdefault(title, parser.add_argument_group(title)) if title not in groups else groups[title]
-        _add_flag(group, field, hints[field.name], aliases.get(field.name, ()))
+        _add_flag(group, one, hints[one.name], aliases.get(one.name, ()))
     return parser
 
 
-def _add_flag(group: Any, field: Field[Any], hint: Any, aliases: Sequence[str]) -> None:
-    flags = [f"--{field.name.replace('_', '-')}", *aliases]
-    default = "" if field.default in (MISSING, None) else f" (default: {field.default})"
-    text = (field.metadata.get("help", "") + default).replace("%", "%%")
-    required = field.default is MISSING and field.default_factory is MISSING
+def _add_flag(group: Any, one: Field[Any], hint: Any, aliases: Sequence[str]) -> None:
+    flags = [f"--{one.name.replace('_', '-')}", *aliases]
+    default = "" if one.default in (MISSING, None) else f" (default: {one.default})"
+    text = (one.metadata.get("help", "") + default).replace("%", "%%")
+    required = one.default is MISSING and one.default_factory is MISSING
     if _kind(hint) is bool:
         group.add_argument(*flags, action=argparse.BooleanOptionalAction, help=text)
     else:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-LEARNING_RATES = {"lora": 5e-4, "dora": 5e-4, "ia3": 5e-3, "adalora": 1e-3, "vera": 5e-3, "bottleneck": 1e-3}
+LEARNING_RATES = {
+    "lora": 5e-4,
+    "dora": 5e-4,
+    "ia3": 5e-3,
+    "adalora": 1e-3,
+    "vera": 5e-3,
+    "bottleneck": 1e-3,
+    "linear": 1e-3,
+}
 """Highest learning rate of each method where the user names none."""
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -21,6 +21,7 @@ CLDR_LICENCE = "Unicode-3.0"
 MAKE_CLDR = "`make cldr` fetches it with npm"
 # CLDR's folder names that are not the language's tag.
 _CLDR_NAMES = {"nb": "no", "cmn": "zh", "zh-Hans": "zh", "fil": "fil", "tl": "fil", "sh": "sr-Latn"}
+KEYWORD_WEIGHT = 0.5
 _SKIN_TONES = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 
 
@@ -128,7 +129,7 @@ def keyword_pairs(
         best = max(scores, key=lambda other: (scores[other], other))
         if (total := sum(scores.values())) > 0 and scores[best] / total >= least:
             found.append((-scores[best] / total, word, best))
-    return [Pair(word, other) for _, word, other in sorted(found)]
+    return [Pair(word, other, weight=KEYWORD_WEIGHT) for _, word, other in sorted(found)]
 
 
 def translation_table(
