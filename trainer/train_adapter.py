@@ -16,14 +16,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babel_adapters.adapter import AdapterConfig
-from babel_adapters.objectives import parse_objective
-from babel_adapters.options import option, parse
-from babel_adapters.presets import LEARNING_RATES, PRESETS
+from babel_adapters.config import TrainConfig
+from babel_adapters.options import parse
+from babel_adapters.presets import PRESETS
 from babel_adapters.reporting import describe, say, table
 
 if TYPE_CHECKING:
@@ -37,100 +35,6 @@ if TYPE_CHECKING:
     from babel_adapters.team import Team
     from babel_eval.encoders.base import TorchEncoder
     from babel_imagenet_dataset.release import LabelFile
-
-
-@dataclass(frozen=True)
-class TrainConfig(AdapterConfig):
-    """All settings of a run; the help texts are the command line's."""
-
-    model: str = option("conse-e5", "base, as `babel-imagenet evaluate --model` takes it", "model")
-    base_id: str | None = option(None, "what the card calls the base; default: its id on the Hub", "model")
-    languages: str = option("tr", "codes and groups, comma separated; one adapter each", "data")
-    train_data: str = option(
-        "auto",
-        "auto (emoji, else cldr), emoji, cldr:FOLDER, a file .parquet .jsonl .json .csv .tsv, or hf:NAME:SPLIT; "
-        "{language} in it is the language's code in lower case",
-        "data",
-    )
-    target_column: str = option("target", "column of captions in the target language", "data")
-    english_column: str = option("english", "column of English captions", "data")
-    image_column: str = option("image", "column of images: paths, or embedded (lit)", "data")
-    limit: int | None = option(None, "most rows to read", "data")
-    streaming: bool = option(False, "read hf: datasets as a stream", "data")
-    keywords: bool = option(True, "take CLDR's keywords beside its names", "data")
-    leakage: str = option("strict", "pairs that are left out: strict, labels or none", "data")
-    hold_out: float = option(0.05, "share of English captions held out for early stopping, 0..0.5", "data")
-    max_unknown: float = option(0.2, "largest share of tokens that the tokenizer may not know", "data")
-    force: bool = option(False, "train although the tokenizer does not know the language", "data")
-    objective: str | None = option(
-        None, "mse, text-contrastive, lit, or a sum like mse=1,lit=0.5; default: text-contrastive", "objective"
-    )
-    temperature: float = option(0.05, "temperature of the contrastive objectives, 0.01..1", "objective")
-    learn_temperature: bool = option(False, "learn the temperature from there", "objective")
-    bank: int = option(8192, "contrast with all English captions where there are at most N; 0: never", "objective")
-    batch_size: int = option(128, "pairs a batch, over all processes", "training")
-    accumulate: int = option(1, "batches an optimiser step", "training")
-    steps: int = option(300, "optimiser steps", "training")
-    epochs: float | None = option(None, "passes over the pairs, instead of --steps", "training")
-    learning_rate: float | None = option(None, "highest rate; default: by method", "training")
-    weight_decay: float = option(0.01, "AdamW's weight decay", "training")
-    warmup: float = option(0.1, "share of the steps over which the rate rises", "training")
-    clip: float = option(1.0, "longest gradient", "training")
-    seed: int = option(0, "seed of weights and order", "training")
-    check_every: int = option(50, "steps between checks on held-out pairs", "training")
-    patience: int | None = option(None, "checks without a lower loss before stopping; default: never", "training")
-    prefix_gb: float = option(
-        2.0, "most memory for kept states of frozen lower blocks, in GB; 0: keep none", "training"
-    )
-    mixed_precision: str = option("no", "no, bf16 or fp16", "training")
-    eval_images: str = option(
-        "names", "names, sample, or photos as `evaluate --images` takes them; a list", "evaluation"
-    )
-    eval_labels: str | None = option(None, "label file; default: the installed one", "evaluation")
-    eval_prompts: str = option("label", "prompt sets, as `evaluate --prompts` takes them", "evaluation")
-    output_dir: str = option("adapters", "folder; each language gets one in it", "output")
-    resume: bool = option(False, "go on from the last checkpoint; finished languages are left as they are", "output")
-    overwrite: bool = option(False, "replace finished adapters", "output")
-    save_every: int = option(200, "steps between checkpoints", "output")
-    store: str | None = option(None, "folder of kept features; default: the user's cache", "output")
-    log_with: str | None = option(None, "tracker: tensorboard, trackio, wandb, …", "output")
-    spread_languages: bool = option(False, "give each process languages of its own", "output")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least_one = ("batch_size", "accumulate", "steps", "check_every", "save_every")
-        for name in at_least_one:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "epochs", "clip", "patience", "limit"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, (low, high) in {"temperature": (0.01, 1), "warmup": (0, 1), "hold_out": (0, 0.5)}.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie within {low}..{high}, got {getattr(self, name)}")
-        if self.mixed_precision not in ("no", "bf16", "fp16"):
-            raise ValueError(f"mixed_precision must be no, bf16 or fp16, got {self.mixed_precision!r}")
-        if self.resume and self.overwrite:
-            raise ValueError("--resume keeps what is there and --overwrite replaces it: choose one")
-        if self.method == "linear" and self.weights != {"mse": 1.0}:
-            raise ValueError(f"--method linear minimises mse, got --objective {self.objective}; drop one of the two")
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weight of each objective."""
-        return parse_objective(self.objective or ("mse" if self.method == "linear" else "text-contrastive"))
-
-    @property
-    def rate(self) -> float:
-        """The highest learning rate: the one asked for, else the method's."""
-        return self.learning_rate or LEARNING_RATES[self.method]
-
-    def settings(self) -> dict[str, Any]:
-        """Give all that determines the trained weights."""
-        passing = {"resume", "overwrite", "output_dir", "store", "log_with", "save_every", "languages", "base_id"}
-        evaluation = {"eval_images", "eval_labels", "eval_prompts", "spread_languages", "prefix_gb"}
-        known = {f.name for f in fields(self)} - passing - evaluation
-        return {k: v for k, v in asdict(self).items() if k in known} | {"learning_rate": self.rate}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
