@@ -29,7 +29,7 @@ CreatePr = Annotated[bool, typer.Option("--create-pr", help="open a pull request
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="also where the repository holds something else")]
 Tag = Annotated[str | None, typer.Option("--tag", metavar="NAME", help="tag that shall name the commit; never moved")]
 
-_REPO_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
+_REPO_ID = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,94}\w)?/[A-Za-z0-9_](?:[\w.-]{0,94}\w)?", re.ASCII)
 # Tokens of the Hub (of users, of organisations, by OAuth), and a password inside a URL.
 _SECRETS = re.compile(
     r"\b(hf|api_org)_[A-Za-z0-9]{16,}|\bhf_(oauth|jwt)_[\w.-]{8,}|(?<=://)[^/\s@]+:[^/\s@]+(?=@)",

@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from loopback_hub import LoopbackHub, User
-from push_helpers import ANN, BOB, EVE, Pushed, check_no_token
+from push_helpers import ANN, BOB, EVE, LABELS, Pushed, check_no_token
 
 
 @pytest.fixture
@@ -79,30 +79,43 @@ def push(
 
 
 @pytest.fixture
-def spawn(environment: dict[str, str], tmp_path: Path) -> Callable[..., Pushed]:
-    """Run Python in a process of its own, from an empty folder."""
+def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start Python in a process of its own, in an empty folder."""
 
-    def run(*arguments: Any, user: User | None = ANN, **further: str) -> Pushed:
-        result = start(arguments, environment, tmp_path, user, further).communicate(timeout=120)
-        return Pushed(run.process.returncode, *result)  # type: ignore[attr-defined]
-
-    def start(
-        arguments: Sequence[Any], base: dict[str, str], folder: Path, user: User | None, further: dict[str, str]
-    ) -> subprocess.Popen[str]:
-        settings = {**os.environ, **base, **further, "HF_TOKEN": user.token if user else ""}
-        empty = folder / "empty"
+    def run(*arguments: Any, user: User | None = ANN, **further: str) -> subprocess.Popen[str]:
+        settings = {**os.environ, **environment, **further, "HF_TOKEN": user.token if user else ""}
+        empty = tmp_path / "empty"
         empty.mkdir(exist_ok=True)
-        run.process = subprocess.Popen(  # type: ignore[attr-defined]
-            [sys.executable, *map(str, arguments)],
-            env=settings,
-            cwd=empty,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        return run.process  # type: ignore[attr-defined]
+        command = [sys.executable, *map(str, arguments)]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env=settings, cwd=empty, text=True, **pipes)
 
     return run
+
+
+@pytest.fixture
+def spawn(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Pushed]:
+    """Run Python in a process of its own, in an empty folder, to its end."""
+
+    def run(*arguments: Any, user: User | None = ANN, **further: str) -> Pushed:
+        process = start(*arguments, user=user, **further)
+        out, err = process.communicate(timeout=120)
+        check_no_token(out + err)
+        return Pushed(process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from babel_imagenet_dataset.export import build
+    from babel_imagenet_dataset.release import PromptFile, load_labels
+
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "own.json").write_text(json.dumps(LABELS), encoding="utf-8")
+    prompts = PromptFile(folder / "own-prompts.json", "0" * 64, {"DE": ("ein Foto von {}.", "{} im Bild")})
+    build(load_labels(folder / "own.json"), prompts, folder / "babel-imagenet")
+    return folder / "babel-imagenet"
 
 
 @pytest.fixture

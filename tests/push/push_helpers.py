@@ -12,6 +12,13 @@ BOB = User("bob", "hf_bobsTokenThatNobodyMaySee0123456789")
 EVE = User("eve", "hf_evesTokenThatNobodyMaySee0123456789", role="read", orgs=("org",))
 ROOT = Path(__file__).parents[2]
 
+# Labels that a careless reader of text would lose: `nan`, `null`, an invisible mark.
+LABELS = {
+    "DE": [[0, 1, 999], ["Schleie", "Goldfisch", "Toilettenpapier"]],
+    "NO": [[3, 7], ["nan", "null"]],
+    "LO": [[5], ["ປາ\u200bສະຫຼາກ"]],
+}
+
 
 @dataclass(frozen=True)
 class Pushed:

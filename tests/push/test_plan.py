@@ -98,7 +98,9 @@ def test_the_next_patch_is_the_first_above_all_and_a_named_commit_keeps_its_own(
     assert choose(tags, "c") == "2.0.9"
 
 
-@pytest.mark.parametrize("given_id", ["name", "a/b/c", "org/a--b", "org/a..b", "org/", "/a", "org/ä", "-a/b", ""])
+@pytest.mark.parametrize(
+    "given_id", ["name", "a/b/c", "org/a--b", "org/a..b", "org/", "/a", "org/bä", "-a/b", "a/b-", ""]
+)
 def test_what_is_no_repository_is_refused(given_id: str) -> None:
     with pytest.raises(ValueError, match="--repo-id must be ORG/NAME"):
         check_repo_id(given_id)

@@ -9,27 +9,10 @@ from pathlib import Path
 
 import pytest
 from loopback_hub import LoopbackHub
-from push_helpers import Pushed, content_of
+from push_helpers import LABELS, Pushed, content_of
 
 REPO = "org/babel-imagenet"
-LABELS = {
-    "DE": [[0, 1, 999], ["Schleie", "Goldfisch", "Toilettenpapier"]],
-    "NO": [[3, 7], ["nan", "null"]],
-    "LO": [[5], ["ປາ\u200bສະຫຼາກ"]],
-}
 Push = Callable[..., Pushed]
-
-
-@pytest.fixture(scope="session")
-def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from babel_imagenet_dataset.export import build
-    from babel_imagenet_dataset.release import PromptFile, load_labels
-
-    folder = tmp_path_factory.mktemp("dataset")
-    (folder / "own.json").write_text(json.dumps(LABELS), encoding="utf-8")
-    prompts = PromptFile(folder / "own-prompts.json", "0" * 64, {"DE": ("ein Foto von {}.", "{} im Bild")})
-    build(load_labels(folder / "own.json"), prompts, folder / "babel-imagenet")
-    return folder / "babel-imagenet"
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with LoopbackHub(arguments.folder, [OWNER, READER], port=arguments.port, on_request=_log) as hub:
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
         sys.stdout.write(
             f"A Hub on {hub.url}, repositories in {arguments.folder}/; Ctrl-C ends it. In another terminal:\n\n"
             f"  export HF_ENDPOINT={hub.url} HF_TOKEN={OWNER.token} HF_HOME=$PWD/{arguments.folder}/.home\n"
@@ -30,9 +33,6 @@ def main() -> None:
             f"  babel-imagenet push metric --repo-id local/babel_zsic\n\n"
         )
         sys.stdout.flush()
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
         stop.wait()
 
 
