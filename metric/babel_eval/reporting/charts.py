@@ -16,7 +16,11 @@ _GROUP_LABEL = f"{GROUP_NAMES}[datum.value]".replace("'", '"')
 _GROUP_COLOUR = {
     "field": "group",
     "scale": {"domain": _ORDER, "range": [GROUP_COLOURS[g] for g in _ORDER]},
-    "legend": {"title": None, "labelExpr": f"{GROUP_NAMES}[datum.value]".replace("'", '"'), "columns": 4},
+    "legend": {
+        "title": None,
+        "labelExpr": f"{GROUP_NAMES}[datum.value]".replace("'", '"'),
+        "columns": {"expr": "width < 500 ? 2 : 4"},
+    },
 }
 
 

@@ -17,7 +17,7 @@ N_RESAMPLES = 2000  # of each interval: with many models there are tens of thous
 
 
 def compare_runs(data: ReportData) -> tuple[list[Row], list[str]]:
-    """Compare every two runs that have decisions on the same photos.
+    """Compare every two runs that have decisions on photos of the same name.
 
     Returns:
       rows and notes. A row: `prompt`, `first`, `second` (runs in the report's order), `lang`, `n_images`, `diff`
@@ -28,7 +28,8 @@ def compare_runs(data: ReportData) -> tuple[list[Row], list[str]]:
     rows, notes = [], []
     for prompt in data.prompts:
         photos, cells = read_decisions([run.path for run in runs], prompt, [run.label for run in runs])
-        for a, b in combinations([run.label for run in runs], 2):
+        same_photos = [(a.label, b.label) for a, b in combinations(runs, 2) if a.images == b.images]
+        for a, b in same_photos:
             codes = [x["code"] for x in data.languages if (a, x["code"]) in cells and (b, x["code"]) in cells]
             same = [code for code in codes if np.array_equal(cells[a, code].photo, cells[b, code].photo)]
             if len(same) < len(codes):
