@@ -84,7 +84,8 @@ class TrainConfig(AdapterConfig):
             raise ValueError(f"mixed_precision must be no, bf16 or fp16, got {self.mixed_precision!r}")
         if self.resume and self.overwrite:
             raise ValueError("--resume keeps what is there and --overwrite replaces it: choose one")
-        if self.method == "linear" and self.weights != {"mse": 1.0}:
+        weights = self.weights
+        if self.method == "linear" and weights != {"mse": 1.0}:
             raise ValueError(f"--method linear minimises mse, got --objective {self.objective}; drop one of the two")
 
     @property

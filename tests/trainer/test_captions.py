@@ -1,0 +1,160 @@
+"""Caption pairs out of every form of data; what is left out is counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from babel_adapters.captions import Columns, Pair, PairSet, clean, read_pairs, split_by_english
+from babel_adapters.leakage import CLASS_NAME, LABEL, comparable, without_leaks
+
+ROWS = [
+    {"target": "ແມວ", "english": "a cat", "image": "cat.jpg"},
+    {"target": "null", "english": "NA", "image": "na.jpg"},
+    {"target": 'ໝາ, "ໃຫຍ່"', "english": "a large\tdog", "image": "dog.jpg"},
+]
+
+
+def written(form: str, folder: Path) -> str:
+    path = folder / f"pairs.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    elif form == "jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in ROWS) + "\n\n")
+    elif form == "json":
+        path.write_text(json.dumps(ROWS))
+    elif form in ("csv", "tsv"):
+        import csv
+
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ROWS[0], delimiter="\t" if form == "tsv" else ",")
+            writer.writeheader()
+            writer.writerows(ROWS)
+    else:
+        datasets.Dataset.from_list(ROWS).save_to_disk(str(folder / "saved"))
+        return f"hf:{folder / 'saved'}:train"
+    return str(path)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "json", "csv", "tsv", "hf"])
+def test_every_form_gives_the_same_pairs_and_words_like_null_are_captions(form: str, tmp_path: Path) -> None:
+    pairs = read_pairs(written(form, tmp_path), "LO").pairs
+    assert [(p.target, p.english) for p in pairs] == [
+        ("ແມວ", "a cat"),
+        ("null", "NA"),
+        ('ໝາ, "ໃຫຍ່"', "a large dog"),
+    ]
+
+
+def test_a_stream_gives_the_same_pairs(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "data" / "train.parquet")
+    name = f"hf:{tmp_path / 'data'}:train"
+    assert read_pairs(name, "LO", streaming=True).pairs == read_pairs(name, "LO").pairs
+
+
+def test_images_are_found_beside_the_file(tmp_path: Path) -> None:
+    pairs = read_pairs(written("jsonl", tmp_path), "LO", columns=Columns(image="image")).pairs
+    assert pairs[0].image == str(tmp_path / "cat.jpg")
+
+
+def test_a_missing_column_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no column 'caption'; its columns are: target, english, image"):
+        read_pairs(written("csv", tmp_path), "LO", columns=Columns(target="caption"))
+
+
+def test_blank_and_repeated_captions_are_counted() -> None:
+    rows = [Pair(f"t{n}", f"e{n}") for n in range(197)]
+    read = clean("x", [*rows, Pair(" ", "blank"), Pair("t0", "e0"), Pair(" t1 ", "e1")])
+    assert (len(read.pairs), dict(read.left_out)) == (197, {"blank": 1, "repeated": 2})
+
+
+def test_more_than_one_in_a_hundred_blank_is_an_error() -> None:
+    rows = [Pair(f"t{n}", f"e{n}") for n in range(97)]
+    with pytest.raises(ValueError, match="3 of 100 captions are empty or blank"):
+        clean("x", [*rows, Pair("", "a"), Pair("b", ""), Pair("\u3000", "c")])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"target": 1, "english": "x"}', "holds int, a text is needed"),
+        ("a.jsonl", "{", "line 1: no valid JSON"),
+        ("a.jsonl", "[]", "an object is needed, got list"),
+        ("a.json", "{}", "a list of objects is needed"),
+        ("a.csv", "target,english\na\n", "not as many fields"),
+        ("a.csv", "target,english\n", "no pair of captions in 0 rows"),
+    ],
+)
+def test_what_cannot_be_read_says_where(name: str, content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=said):
+        read_pairs(str(tmp_path / name), "LO")
+
+
+@pytest.mark.parametrize("data", ["captions.txt", "hf:name", "cldrr:x"])
+def test_an_unknown_form_is_refused(data: str) -> None:
+    with pytest.raises(ValueError, match="--train-data"):
+        read_pairs(data, "LO")
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_pairs(str(tmp_path / "none.csv"), "LO")
+
+
+def test_held_out_captions_share_no_english_one_with_the_rest() -> None:
+    pairs = [Pair(f"t{n}", f"e{n % 100}") for n in range(300)]
+    train, held_out = split_by_english(pairs, 0.2, seed=3)
+    assert {p.english for p in train}.isdisjoint(p.english for p in held_out)
+    assert len(train) + len(held_out) == 300
+    assert 20 <= len(held_out) <= 110
+
+
+def test_more_data_moves_no_caption_across() -> None:
+    pairs = [Pair(f"t{n}", f"e{n}") for n in range(100)]
+    few = split_by_english(pairs[:50], 0.3, seed=0)[1]
+    assert few == [p for p in split_by_english(pairs, 0.3, seed=0)[1] if p in pairs[:50]]
+
+
+PAIRS = PairSet(
+    "x",
+    (
+        Pair("ປາ", "a fish"),
+        Pair("ÇIĞLIK", "a cry"),
+        Pair("schlei", "Tench"),
+        Pair("b", "TINCA_tinca"),
+        Pair("c", "great\u200e white  shark"),
+        Pair("d", "cock-a-leekie"),
+    ),
+)
+
+
+def test_strict_leaves_out_labels_class_names_and_lemmas() -> None:
+    left = without_leaks(PAIRS, ["ປາ"], "strict")
+    assert [p.target for p in left.pairs] == ["ÇIĞLIK", "d"]
+    assert dict(left.left_out) == {LABEL: 1, CLASS_NAME: 3}
+
+
+def test_the_labels_rule_leaves_out_labels_alone() -> None:
+    left = without_leaks(PAIRS, ["  ปลา ", "ປາ", "Schlei"], "labels")
+    assert [p.target for p in left.pairs] == ["ÇIĞLIK", "b", "c", "d"]
+    assert dict(left.left_out) == {LABEL: 2}
+
+
+def test_no_rule_leaves_everything() -> None:
+    assert without_leaks(PAIRS, ["ປາ"], "none") == PAIRS
+
+
+def test_a_rule_that_leaves_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="leaves none of 1 pairs"):
+        without_leaks(PairSet("x", (Pair("a", "tench"),)), [], "strict")
+
+
+def test_texts_are_compared_without_case_width_marks_and_hyphens() -> None:
+    assert comparable("ＧＲＥＡＴ\u200e-white  Shark") == comparable("great white shark")
+    assert comparable("hen") != comparable("hens")
