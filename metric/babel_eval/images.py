@@ -7,8 +7,7 @@ be used is kept as a `Problem` with its name and the reason; nothing is left out
 from __future__ import annotations
 
 import io
-import re
-import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from babel_imagenet_dataset.files import sha256_of_text
-from babel_imagenet_dataset.imagenet import class_index_of, synsets, wnids
+from babel_imagenet_dataset.imagenet import wnids
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,13 +26,11 @@ if TYPE_CHECKING:
 
 NAMES = "names"
 FEATURES = "features"
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 FORMS = (
     "sample (20 photos, extra [sample]), names (no photos: English names stand in for them), a folder with one "
-    "sub-folder for each wnid, a folder of n01440764_*.JPEG files, a Parquet file or a folder of them, "
-    "hf:NAME:SPLIT (a dataset on disk or on the Hub)"
+    "sub-folder for each wnid, a folder of n01440764_*.JPEG files, a Parquet file or a folder of them, a WebDataset "
+    "tar or a folder of them, hf:NAME:SPLIT (a dataset on disk, or read as a stream from a folder or the Hub)"
 )
-_WNID = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True)
@@ -56,15 +53,34 @@ class Problem:
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """The photos of a run in a fixed order, and the files that are none of them."""
+    """The photos of a run in a fixed order, and the files that are none of them.
+
+    A stream (`photos` is empty then) gives its photos from a place on, and what identifies it is its `stamp`.
+    """
 
     name: str
     photos: tuple[Photo, ...]
     problems: tuple[Problem, ...] = ()
+    stream: Callable[[int], Iterator[Photo | Problem]] | None = None
+    stamp: str = ""
+
+    def items(self, start: int = 0) -> Iterator[Photo | Problem]:
+        """Give the photos from a place on, in order; of a stream also those that have no known class."""
+        return iter(self.photos[start:]) if self.stream is None else self.stream(start)
+
+    @property
+    def n_photos(self) -> int | None:
+        """Number of photos; None for a stream, which is not known before its end."""
+        return len(self.photos) if self.stream is None else None
 
     @property
     def fingerprint(self) -> str:
-        """64 hex digits over every photo's id, class and stamp (size and time, or content), in order."""
+        """64 hex digits over every photo's id, class and stamp (size and time, or content), in order.
+
+        A stream is known by its name and what its source says of its version.
+        """
+        if self.stream is not None:
+            return sha256_of_text("stream", self.name, self.stamp)
         return sha256_of_text(*(f"{p.id}\0{p.class_index}\0{p.stamp}" for p in self.photos))
 
 
@@ -88,134 +104,37 @@ class ImageFeatures:
 
 
 def find_photos(images: str) -> PhotoSet:
-    """List the photos that `--images` names, sorted by id; no photo is opened.
+    """List the photos that `--images` names, in a fixed order; no photo is opened, and none is copied.
 
     Raises:
       ValueError: the form is unknown, nothing is there, or no photo has a known class.
     """
+    from babel_eval import photo_sources as sources
+
+    path = Path(images)
     if images == "sample":
-        photo_set = _sample()
+        photo_set = sources.sample()
     elif images.startswith("hf:"):
-        photo_set = _hugging_face(images)
-    elif (path := Path(images)).suffix == ".parquet" and path.is_file():
-        photo_set = _parquet(images, [path])
+        photo_set = sources.hugging_face(images)
+    elif path.suffix in (".parquet", ".tar") and path.is_file():
+        photo_set = (sources.parquet if path.suffix == ".parquet" else sources.tars)(images, [path])
     elif path.is_dir():
-        parquet = sorted(path.glob("*.parquet"))
-        photo_set = _parquet(images, parquet) if parquet else _folder(path)
+        photo_set = _in_folder(images, path)
     else:
         raise ValueError(f"--images {images!r}: no such file or folder; allowed: {FORMS}")
-    if not photo_set.photos:
+    if not photo_set.photos and photo_set.stream is None:
         listed = "; ".join(f"{p.photo}: {p.why}" for p in photo_set.problems[:3]) or "the place is empty"
         raise ValueError(f"--images {images!r}: no photo with a known class there ({listed}); allowed: {FORMS}")
     return photo_set
 
 
-def _sample() -> PhotoSet:
-    from babel_eval.sample import sample_photos
+def _in_folder(images: str, folder: Path) -> PhotoSet:
+    from babel_eval import photo_sources as sources
 
-    photos = [Photo(Path(path).name, index, "foolbox", Path(path).read_bytes) for path, index in sample_photos()]
-    return PhotoSet("sample", tuple(sorted(photos, key=lambda photo: photo.id)))
-
-
-def _folder(folder: Path) -> PhotoSet:
-    """Take every image file below `folder`; its wnid is its folder's name, else the beginning of its own."""
-    class_of = class_index_of()
-    photos, problems = [], []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
-        name = path.relative_to(folder).as_posix()
-        wnid = _wnid_of(path)
-        if wnid is None:
-            problems.append(Problem(name, "neither its folder nor its name begins with a wnid such as n01440764"))
-        elif wnid not in class_of:
-            problems.append(Problem(name, f"{wnid} is none of the 1000 ImageNet-1k classes"))
-        else:
-            stat = path.stat()
-            photos.append(Photo(name, class_of[wnid], f"{stat.st_size} {stat.st_mtime_ns}", path.read_bytes))
-    return PhotoSet(str(folder), tuple(photos), tuple(problems))
-
-
-def _wnid_of(path: Path) -> str | None:
-    for name in (path.parent.name, path.name):
-        if match := _WNID.match(name):
-            return match.group()
-    return None
-
-
-def _parquet(images: str, files: Sequence[Path]) -> PhotoSet:
-    from datasets import load_dataset
-
-    stamps = "; ".join(f"{f.name} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files)
-    dataset = load_dataset("parquet", data_files=[str(f) for f in files], split="train")
-    return _dataset_photos(images, dataset, stamps)
-
-
-def _hugging_face(images: str) -> PhotoSet:
-    """`hf:NAME:SPLIT`, where NAME is a dataset on the Hub or a folder that `save_to_disk` or `load_dataset` reads."""
-    from datasets import DatasetDict, load_dataset, load_from_disk
-
-    name, _, split = images.removeprefix("hf:").rpartition(":")
-    if not name or not split:
-        raise ValueError(f"--images {images!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/imagenet-1k:validation")
-    folder = Path(name)
-    if (folder / "dataset_info.json").exists() or (folder / "dataset_dict.json").exists():
-        dataset = load_from_disk(name)
-        if isinstance(dataset, DatasetDict):
-            if split not in dataset:
-                raise ValueError(f"--images {images!r}: no split {split!r}; there is: {', '.join(dataset)}")
-            dataset = dataset[split]
-    else:
-        dataset = load_dataset(name, split=split)
-    return _dataset_photos(images, dataset, str(getattr(dataset, "_fingerprint", name)))
-
-
-def _dataset_photos(name: str, dataset: Any, stamp: str) -> PhotoSet:
-    """Take a dataset with an image column and a column of wnids or of class indices."""
-    from datasets import ClassLabel
-    from datasets import Image as ImageFeature
-
-    columns = dataset.column_names
-    image = next((c for c in ("image", "jpg", "jpeg", "png", "img") if c in columns), None)
-    label = next((c for c in ("wnid", "class_index", "label", "cls", "labels") if c in columns), None)
-    if image is None or label is None:
-        raise ValueError(
-            f"--images {name!r}: needs a column of photos (image, jpg, jpeg, png or img) and one of classes (wnid, "
-            f"class_index, label, labels or cls); its columns are: {', '.join(columns)}"
-        )
-    dataset = dataset.cast_column(image, ImageFeature(decode=False))
-    feature = dataset.features[label]
-    values = dataset[label][:]
-    if isinstance(feature, ClassLabel):
-        values = _named_classes(name, label, feature.names, values)
-    class_of: dict[Any, int] = {**class_index_of(), **{index: index for index in range(1000)}}
-    photos, problems = [], []
-    for row, value in enumerate(values):
-        if value in class_of and not isinstance(value, bool):
-            photos.append(Photo(f"row {row}", class_of[value], stamp, _reader(dataset, row, image)))
-        else:
-            problems.append(Problem(f"row {row}", f"{label} {value!r} is neither a wnid nor a class index in 0..999"))
-    return PhotoSet(name, tuple(photos), tuple(problems))
-
-
-def _named_classes(name: str, column: str, names: Sequence[str], values: Sequence[int | None]) -> list[Any]:
-    """Turn a dataset's own label numbers into wnids or class indices; their order counts only if it is ImageNet's."""
-    if all(_WNID.fullmatch(n) for n in names):
-        return [None if v is None or v < 0 else names[v] for v in values]
-    words = [{w.lower() for w in synset.lemmas} for synset in synsets()]
-    known = sum(bool(w & set(re.split(r"\s*,\s*", n.lower()))) for w, n in zip(words, names, strict=False))
-    if len(names) != len(words) or known < 0.9 * len(words):
-        raise ValueError(
-            f"--images {name!r}: its {len(names)} label names in column {column!r} are neither wnids nor ImageNet-1k's "
-            f"1000 names in order ({known} agree); give a column `wnid` or `class_index` (0..999)"
-        )
-    return list(values)
-
-
-def _reader(dataset: Any, row: int, column: str) -> Callable[[], bytes]:
-    def read() -> bytes:
-        cell = dataset[row][column]
-        return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
-
-    return read
+    for pattern, source in (("*.parquet", sources.parquet), ("*.tar", sources.tars)):
+        if files := sorted(folder.glob(pattern)):
+            return source(images, files)
+    return sources.folder(folder)
 
 
 def decode(photo: Photo) -> Image.Image:
@@ -225,16 +144,17 @@ def decode(photo: Photo) -> Image.Image:
       ValueError: the file is gone, is no image, is cut short, or is large enough to be a decompression bomb; the
         message says which.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        data = photo.read()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                return image.convert("RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        with Image.open(io.BytesIO(photo.read())) as image:
+            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            return image.convert("RGB")
+    except Image.DecompressionBombError as error:
         raise ValueError(f"too large to be decoded safely: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ValueError("cannot be read: it is no image of a known format") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ValueError(f"cannot be read: {str(error) or type(error).__name__}") from error
 
@@ -249,21 +169,47 @@ def encode_photos(
     """
     from tqdm import tqdm
 
-    from babel_zsic.classification import unit_rows
-
     kept: list[Photo] = []
     problems = list(photo_set.problems)
     blocks = [np.zeros((0, encoder.dim), dtype=np.float32)]
-    with tqdm(total=len(photo_set.photos), unit="photo", desc="photos", disable=not progress) as bar:
-        for batch in _batches(_prepared(encoder, photo_set.photos, workers, 4 * batch_size), batch_size):
-            good = [(photo, pixels) for photo, pixels in batch if not isinstance(pixels, ValueError)]
-            problems += [Problem(photo.id, str(why)) for photo, why in batch if isinstance(why, ValueError)]
-            if good:
-                blocks.append(unit_rows(_encode(encoder, [pixels for _, pixels in good])))
-                kept += [photo for photo, _ in good]
-            bar.update(len(batch))
-    ids, class_index = tuple(p.id for p in kept), np.array([p.class_index for p in kept], dtype=np.int64)
-    return ImageFeatures(ids, class_index, np.concatenate(blocks), tuple(problems))
+    with tqdm(total=photo_set.n_photos, unit="photo", desc="photos", disable=not progress) as bar:
+        for photos, features, bad in encoded(encoder, photo_set.items(), batch_size, workers):
+            kept += photos
+            problems += bad
+            blocks.append(features)
+            bar.update(len(photos) + len(bad))
+    return photo_features(kept, np.concatenate(blocks), problems)
+
+
+def photo_features(photos: Sequence[Photo], features: np.ndarray, problems: Iterable[Problem]) -> ImageFeatures:
+    """Put photos and their features together."""
+    class_index = np.array([p.class_index for p in photos], dtype=np.int64)
+    return ImageFeatures(tuple(p.id for p in photos), class_index, features, tuple(problems))
+
+
+def encoded(
+    encoder: Encoder, items: Iterable[Photo | Problem], batch_size: int, workers: int, cut: int = 0
+) -> Iterator[tuple[list[Photo], np.ndarray, list[Problem]]]:
+    """Encode photos batch by batch, each batch holding at most `batch_size` consecutive items.
+
+    No batch holds items of two stretches of `cut` items, while decoding runs ahead over their border.
+
+    Yields:
+      the photos that could be read, their features float32 [n, dim] with rows of length 1, and the items that gave
+      none, each with the reason.
+    """
+    from babel_zsic.classification import unit_rows
+
+    for batch in _batches(_prepared(encoder, items, workers, 4 * batch_size), batch_size, cut):
+        good = [
+            (item, pixels) for item, pixels in batch if isinstance(item, Photo) and not isinstance(pixels, ValueError)
+        ]
+        bad = [item if isinstance(item, Problem) else Problem(item.id, str(why)) for item, why in batch
+               if isinstance(item, Problem) or isinstance(why, ValueError)]  # fmt: skip
+        features = np.zeros((0, encoder.dim), dtype=np.float32)
+        if good:
+            features = unit_rows(_encode(encoder, [pixels for _, pixels in good]))
+        yield [photo for photo, _ in good], features, bad
 
 
 def _encode(encoder: Encoder, pixels: list[Any]) -> np.ndarray:
@@ -272,31 +218,39 @@ def _encode(encoder: Encoder, pixels: list[Any]) -> np.ndarray:
     return encoder.encode_pixels(torch.stack(pixels))
 
 
-def _prepared(encoder: Encoder, photos: Sequence[Photo], workers: int, ahead: int) -> Iterator[tuple[Photo, Any]]:
+def _prepared(
+    encoder: Encoder, items: Iterable[Photo | Problem], workers: int, ahead: int
+) -> Iterator[tuple[Photo | Problem, Any]]:
     """Give each photo with its pixels, or with the ValueError that says why there are none, in order."""
 
-    def prepare(photo: Photo) -> Any:
+    def prepare(item: Photo | Problem) -> Any:
+        if isinstance(item, Problem):
+            return None
         try:
-            return encoder.preprocess(decode(photo))
+            return encoder.preprocess(decode(item))
         except ValueError as error:
             return error
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: list[tuple[Photo, Future[Any]]] = []
-        for photo in photos:
-            waiting.append((photo, pool.submit(prepare, photo)))
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        waiting: deque[tuple[Photo | Problem, Future[Any]]] = deque()
+        for item in items:
+            waiting.append((item, pool.submit(prepare, item)))
             if len(waiting) >= ahead:
-                first, future = waiting.pop(0)
+                first, future = waiting.popleft()
                 yield first, future.result()
-        for first, future in waiting:
+        while waiting:
+            first, future = waiting.popleft()
             yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def _batches(items: Iterable[Any], size: int, cut: int) -> Iterator[list[Any]]:
     batch: list[Any] = []
-    for item in items:
+    for number, item in enumerate(items, 1):
         batch.append(item)
-        if len(batch) == size:
+        if len(batch) == size or (cut and number % cut == 0):
             yield batch
             batch = []
     if batch:

@@ -21,7 +21,7 @@ import numpy as np
 from babel_imagenet_dataset.files import atomic_path, read_json, write_json
 
 # What may differ between a run and its resumption: time, not what is measured.
-PASSING = frozenset({"started", "finished", "versions", "device"})
+PASSING = frozenset({"started", "finished", "versions", "device", "processes"})
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,11 @@ def check_target(path: Path | str, *, resume: bool, overwrite: bool) -> None:
         raise NotADirectoryError(f"{path.parent} is a file; --out needs a folder to write {path.name} into")
 
 
+def parts_path(path: Path | str) -> Path:
+    """Give the folder of what a run needs until it is finished: `r.json` → `r.parts`."""
+    return Path(path).with_suffix(".parts")
+
+
 class ResultWriter:
     """Writes a run's results row by row; a kill at any moment loses at most the row under way."""
 
@@ -125,7 +130,7 @@ class ResultWriter:
           ValueError: `resume` was asked for, but the file was made with other settings (the message lists them).
         """
         self.path = Path(path)
-        self._parts = self.path.with_suffix(".parts")
+        self._parts = parts_path(self.path)
         self._place = {key: place for place, key in enumerate(plan)}
         self._is_finished = False
         self.results = Results(plain(meta), path=self.path)
@@ -149,6 +154,11 @@ class ResultWriter:
         self.results.rows, self.results.failures = kept, []
         self.results.meta.update((k, v) for k, v in old.meta.items() if k in PASSING)
         self._is_finished = finished
+
+    @property
+    def parts(self) -> Path:
+        """The folder of what is needed until the run is finished; `finish` removes it."""
+        return self._parts
 
     def done(self, language: str, prompt: str) -> dict[str, Any] | None:
         """Give the row that an earlier, interrupted run wrote, or None."""

@@ -7,13 +7,16 @@ from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel_eval.config import EvaluateConfig
 from babel_eval.encoders.stored import StoredFeatures
-from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, encode_photos, find_photos, name_features
-from babel_eval.results import Results, ResultWriter, check_target
-from babel_eval.store import FeatureStore, default_store, image_key
+from babel_eval.encoding import PhotoRun
+from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, find_photos, name_features
+from babel_eval.results import Results, ResultWriter, check_target, parts_path
+from babel_eval.store import FeatureStore, default_store
+from babel_eval.team import Team, find_team
 from babel_eval.texts import ClassFeatures
 from babel_eval.zero_shot import ENGLISH, LanguageResult, Scoring, ZeroShotRun
 from babel_imagenet_dataset.files import sha256_of_text
@@ -34,38 +37,53 @@ def run(
     encoder: Encoder | None = None,
     features: ClassFeatures | None = None,
     progress: bool = False,
+    say: Callable[[str], None] | None = None,
     on_result: Callable[[LanguageResult], None] | None = None,
     scoring: Scoring | None = None,
 ) -> Results:
     """Measure a model as the settings say and write the result file; rows are written as soon as they are known.
+
+    Started by a launcher in several processes, they share the photos, then the texts; the first one writes.
 
     Args:
       config: what to measure.
       encoder: the model, if it is loaded already (tests and the trainer); else `config.model` is loaded.
       features: class features of such a model that several runs share, so that no text is encoded twice.
       progress: show bars for photos and languages.
+      say: called with what a user should know on the way.
       on_result: called with each result once it is written.
       scoring: intervals and K-way.
 
     Returns:
-      what the result file holds.
+      what the result file holds; in the processes that only help, no rows.
 
     Raises:
       ValueError, FileExistsError, ImportError: bad settings or input, before anything is written.
     """
-    check_target(config.out, resume=config.resume, overwrite=config.overwrite)
+    team = find_team()
+    if team.leads:
+        check_target(config.out, resume=config.resume, overwrite=config.overwrite)
     labels, prompts = _labels(config)
     plan = _plan(config, labels, prompts)
     photos = None if config.images in (NAMES, FEATURES) else find_photos(config.images)
-    features = features or ClassFeatures(encoder or _load(config))
-    encoder = features.encoder
-    images = image_features(config, encoder, photos, progress=progress)
+    store = FeatureStore(config.store or default_store())
+    if photos is not None:
+        store.check()
+    features = features or ClassFeatures(encoder or _load(config, team))
+    images = image_features(config, features.encoder, photos, store, team, progress=progress, say=say)
     scoring = scoring or Scoring()
-    meta = _meta(config, encoder, images, labels, prompts, scoring)
-    keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
-    writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
-    to_do = [entry for entry, key in zip(plan, keys, strict=True) if not writer.done(*key)]
+    meta = {**_meta(config, features.encoder, images, labels, prompts, scoring), "processes": team.size}
     zero_shot = ZeroShotRun(features, images, labels, prompts=prompts, scoring=scoring)
+    zero_shot.plan(plan)
+    keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
+    if not team.leads:
+        return _help(features, team, Results(meta), parts_path(config.out))
+    writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
+    features.store = FeatureStore(writer.parts / "texts")
+    team.wait()
+    if team.size > 1:
+        features.share(team)
+    to_do = [entry for entry, key in zip(plan, keys, strict=True) if not writer.done(*key)]
     with closing(_bar(to_do, len(plan), progress)) as bar:
         for result in zero_shot.evaluate(to_do):
             if result.predictions is None:
@@ -79,20 +97,39 @@ def run(
     return writer.results
 
 
+def _help(features: ClassFeatures, team: Team, results: Results, parts: Path) -> Results:
+    """Encode a share of the texts for the process that leads, which alone scores and writes."""
+    features.store = FeatureStore(parts / "texts")
+    team.wait()
+    features.share(team)
+    return results
+
+
 def image_features(
-    config: EvaluateConfig, encoder: Encoder, photos: PhotoSet | None, *, progress: bool = False
+    config: EvaluateConfig,
+    encoder: Encoder,
+    photos: PhotoSet | None,
+    store: FeatureStore,
+    team: Team | None = None,
+    *,
+    progress: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> ImageFeatures:
     """Give the features of photos, from the store where it has them; English names stand in where there are none."""
     if isinstance(encoder, StoredFeatures) or config.images == FEATURES:
         return stored_features(config, encoder)
     if photos is None:
         return name_features(encoder)
-    store = FeatureStore(config.store or default_store())
-    key = image_key(encoder, photos)
-    if (known := store.load(key)) is not None:
-        return known
-    images = encode_photos(encoder, photos, batch_size=config.batch_size, workers=config.workers, progress=progress)
-    store.save(key, images)
+    team = team or Team()
+    run = PhotoRun(encoder, photos, store, team)
+    with closing(_photo_bar(photos, progress and team.leads)) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(done - bar.n)
+
+        images = run.features(batch_size=config.batch_size, workers=config.workers, progress=show)
+    if run.n_kept and say and team.leads:
+        say(f"{run.n_kept} photos were encoded before; their features come from {store.folder}")
     return images
 
 
@@ -109,10 +146,11 @@ def stored_features(config: EvaluateConfig, encoder: Encoder) -> ImageFeatures:
     return ImageFeatures(ids, class_index, unit_rows(features), ())
 
 
-def _load(config: EvaluateConfig) -> Encoder:
+def _load(config: EvaluateConfig, team: Team) -> Encoder:
     from babel_eval.encoders import load_encoder
 
-    return load_encoder(config.model, device=config.device, dtype=config.dtype, language_token=config.language_token)
+    device = team.device or config.device
+    return load_encoder(config.model, device=device, dtype=config.dtype, language_token=config.language_token)
 
 
 def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
@@ -173,6 +211,12 @@ def _images_meta(config: EvaluateConfig, images: ImageFeatures) -> dict[str, Any
         "n_missing": len(images.problems),
         "missing": [{"photo": p.photo, "why": p.why} for p in images.problems],
     }
+
+
+def _photo_bar(photos: PhotoSet, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=photos.n_photos, unit="photo", desc="photos", disable=not progress)
 
 
 def _bar(to_do: Sequence[Any], n_all: int, progress: bool) -> Any:

@@ -8,20 +8,26 @@ language; so it is computed once for all languages that share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from babel_eval.encoders.stored import StoredFeatures
+from babel_eval.images import ImageFeatures
+from babel_eval.store import FeatureStore, is_no_room
+from babel_eval.team import Team
+from babel_imagenet_dataset.files import sha256_of_text
 from babel_zsic.classification import unit_rows
 
 if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
 
-TEXTS_AT_ONCE = 8192
-T = TypeVar("T")
+TEXTS_AT_ONCE = 4096
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,91 @@ class ClassTexts:
             raise ValueError(f"{self.language}: there is no template or no label")
 
 
-class ClassFeatures:
-    """Class features of one encoder, each computed once and kept."""
+@dataclass(frozen=True)
+class _Chunk:
+    """Labels that are encoded together: always the same ones, so that they always get the same bits."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    language: str
+    scope: tuple[object, ...]
+    templates: tuple[tuple[str, int], ...]
+    labels: tuple[str, ...]
+
+
+class ClassFeatures:
+    """Class features of one encoder, each computed once and kept, over languages, runs and processes.
+
+    Labels are put into chunks by `plan`, in the order of the plan; a chunk is encoded as a whole, so what a label's
+    feature is, bit for bit, depends on the plan and not on what was done before an interruption or by which process.
+    """
+
+    def __init__(self, encoder: Encoder, store: FeatureStore | None = None) -> None:
+        """Take an encoder, and where chunks are kept for other processes and after an interruption (None: nowhere)."""
         self.encoder = encoder
-        self._known: dict[tuple[object, ...], np.ndarray] = {}
+        self.store = store
+        self._chunks: list[_Chunk] = []
+        self._place: dict[tuple[object, ...], tuple[int, int]] = {}
+        self._arrays: dict[int, np.ndarray] = {}
         self.n_texts = 0
+
+    def plan(self, requests: Sequence[ClassTexts]) -> None:
+        """Fix which labels are encoded together: those of all requests that are in no chunk yet, in order."""
+        if isinstance(self.encoder, StoredFeatures):
+            return
+        scopes: dict[tuple[object, ...], tuple[ClassTexts, dict[str, None]]] = {}
+        for texts in requests:
+            scope = self._scope(texts)
+            _, labels = scopes.setdefault(scope, (texts, {}))
+            labels.update((label, None) for label in texts.labels if (*scope, label) not in self._place)
+        for scope, (texts, new) in scopes.items():
+            some, step = list(new), max(1, TEXTS_AT_ONCE // len(texts.templates))
+            for start in range(0, len(some), step):
+                self._add(_Chunk(texts.language, scope, texts.templates, tuple(some[start : start + step])))
+
+    def _add(self, chunk: _Chunk) -> None:
+        number = len(self._chunks)
+        self._chunks.append(chunk)
+        self._place.update(((*chunk.scope, label), (number, row)) for row, label in enumerate(chunk.labels))
+
+    def prepare(self, requests: Sequence[ClassTexts]) -> None:
+        """Encode the chunks that hold what is asked for, and plan what is in none.
+
+        Raises:
+          ValueError: the encoder refuses a text.
+        """
+        if isinstance(self.encoder, StoredFeatures):
+            return
+        self.plan(requests)
+        for number in sorted({self._place[self._key(t, label)][0] for t in requests for label in t.labels}):
+            if number not in self._arrays:
+                self._arrays[number] = self._chunk_features(self._chunks[number])
+
+    def ensure(self, texts: ClassTexts) -> None:
+        """Encode what one language needs; where a chunk that it shares is refused, its own labels alone.
+
+        Raises:
+          ValueError: the encoder refuses a text of this language.
+        """
+        try:
+            self.prepare([texts])
+        except ValueError:
+            scope = self._scope(texts)
+            left = [x for x in dict.fromkeys(texts.labels) if self._place[(*scope, x)][0] not in self._arrays]
+            chunk = _Chunk(texts.language, scope, texts.templates, tuple(left))
+            features = self._chunk_features(chunk)
+            self._add(chunk)
+            self._arrays[len(self._chunks) - 1] = features
+
+    def share(self, team: Team) -> None:
+        """Encode this process's share of the planned chunks, for all to read from the store; then wait for the others.
+
+        A chunk that the encoder refuses is left to the process that needs it, where the error belongs to a language.
+        """
+        for number in team.share(range(len(self._chunks))):
+            try:
+                self._arrays[number] = self._chunk_features(self._chunks[number])
+            except ValueError:
+                continue
+        team.wait()
 
     def of(self, texts: ClassTexts) -> np.ndarray:
         """Give float32 [n_classes, dim], rows of length 1, in the order of `texts.labels`.
@@ -62,55 +146,41 @@ class ClassFeatures:
         """
         if isinstance(self.encoder, StoredFeatures):
             return unit_rows(self.encoder.class_features(texts.prompt, texts.language, texts.class_index))
-        self.prepare([texts])
-        return np.stack([self._known[self._key(texts, label)] for label in texts.labels])
+        if any(self._place.get(self._key(texts, x), (-1, 0))[0] not in self._arrays for x in texts.labels):
+            self.ensure(texts)
+        places = [self._place[self._key(texts, label)] for label in texts.labels]
+        return np.stack([self._arrays[number][row] for number, row in places])
 
-    def prepare(self, requests: Sequence[ClassTexts]) -> None:
-        """Encode what is not known yet of several languages together, so that texts of like length meet."""
-        if isinstance(self.encoder, StoredFeatures):
-            return
-        for language, templates, labels in self._missing(requests):
-            for start in range(0, len(labels), step := max(1, TEXTS_AT_ONCE // len(templates))):
-                some = labels[start : start + step]
-                means = self._means(some, templates, language)
-                for label, mean in zip(some, means, strict=True):
-                    self._known[(*self._scope(language, templates), label)] = mean
+    def _chunk_features(self, chunk: _Chunk) -> np.ndarray:
+        """Give float32 [n_labels, dim] of a chunk, from the store where it has them."""
+        if self.store is None:
+            return self._means(chunk)
+        names = (chunk.language if self.encoder.uses_language else "", repr(chunk.templates), *chunk.labels)
+        key = sha256_of_text("texts", self.encoder.fingerprint, *names)
+        if (known := self.store.load(key)) is not None:
+            return np.asarray(known.features)
+        means = self._means(chunk)
+        classes = np.zeros(len(means), dtype=np.int64)
+        try:
+            self.store.save(key, ImageFeatures(chunk.labels, classes, means, (), kind="texts"))
+        except OSError as error:
+            if not is_no_room(error):
+                raise
+            log.warning("no room in %s: features of texts are no longer kept, the run goes on", self.store.folder)
+            self.store = None
+        return means
 
-    def _missing(self, requests: Sequence[ClassTexts]) -> Iterator[tuple[str, tuple[tuple[str, int], ...], list[str]]]:
-        """Give what must be encoded: for each language (where it matters) and template set its distinct labels."""
-        scopes: dict[tuple[object, ...], tuple[ClassTexts, dict[str, None]]] = {}
-        for texts in requests:
-            scope = self._scope(texts.language, texts.templates)
-            _, labels = scopes.setdefault(scope, (texts, {}))
-            labels.update((label, None) for label in texts.labels if (*scope, label) not in self._known)
-        for texts, labels in scopes.values():
-            if labels:
-                yield texts.language, texts.templates, list(labels)
-
-    def _means(self, labels: Sequence[str], templates: Sequence[tuple[str, int]], language: str) -> np.ndarray:
+    def _means(self, chunk: _Chunk) -> np.ndarray:
         """Give float32 [n_labels, dim]: the weighted mean over templates of normalised features, normalised."""
-        texts = [template.replace("{}", label) for label in labels for template, _ in templates]
+        texts = [template.replace("{}", label) for label in chunk.labels for template, _ in chunk.templates]
         self.n_texts += len(texts)
-        features = unit_rows(self.encoder.encode_texts(texts, language)).reshape(len(labels), len(templates), -1)
-        weights = np.array([weight for _, weight in templates], dtype=np.float32)
+        rows = unit_rows(self.encoder.encode_texts(texts, chunk.language))
+        weights = np.array([weight for _, weight in chunk.templates], dtype=np.float32)
+        features = rows.reshape(len(chunk.labels), len(weights), -1)
         return unit_rows(np.einsum("ltd,t->ld", features, weights / weights.sum()))
 
-    def _scope(self, language: str, templates: tuple[tuple[str, int], ...]) -> tuple[object, ...]:
-        return (language if self.encoder.uses_language else None, templates)
+    def _scope(self, texts: ClassTexts) -> tuple[object, ...]:
+        return (texts.language if self.encoder.uses_language else None, texts.templates)
 
     def _key(self, texts: ClassTexts, label: str) -> tuple[object, ...]:
-        return (*self._scope(texts.language, texts.templates), label)
-
-
-def grouped(items: Sequence[T], n_texts: Callable[[T], int], texts_at_once: int = TEXTS_AT_ONCE) -> Iterator[list[T]]:
-    """Put neighbours together until they hold enough texts for full batches; order is kept, none is left out."""
-    some: list[T] = []
-    size = 0
-    for item in items:
-        some.append(item)
-        size += n_texts(item)
-        if size >= texts_at_once:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+        return (*self._scope(texts), label)

@@ -16,7 +16,7 @@ from babel_eval.encoders.base import LanguageSkipped
 from babel_eval.encoders.stored import StoredFeatures
 from babel_eval.images import ImageFeatures
 from babel_eval.results import Predictions
-from babel_eval.texts import ClassFeatures, ClassTexts, grouped
+from babel_eval.texts import ClassFeatures, ClassTexts
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_imagenet_dataset.languages import group
 from babel_imagenet_dataset.prompts import REFERENCE_NAMES, templates
@@ -91,35 +91,40 @@ class ZeroShotRun:
         Yields:
           a `LanguageResult` for each entry of the plan, in its order.
         """
-        for group_ in grouped(plan, self._n_texts):
-            for texts in self._encode(group_):
-                yield texts if isinstance(texts, LanguageResult) else self._scored(*texts)
+        for key, texts in zip(plan, self.plan(plan), strict=True):
+            if isinstance(texts, LanguageResult):
+                yield texts
+            else:
+                yield self._encoded(key, texts) or self._scored(key, texts)
 
-    def _n_texts(self, key: tuple[str, str]) -> int:
-        language, prompt = key
-        n_templates = 1 if prompt == "label" else 80
-        return len(self._labels.languages[language].labels) * n_templates
+    def plan(self, plan: Sequence[tuple[str, str]]) -> list[ClassTexts | LanguageResult]:
+        """Give the texts of each entry, or its failure, and fix which texts are encoded together.
 
-    def _encode(self, keys: Sequence[tuple[str, str]]) -> list[Any]:
-        """Encode the texts of several languages at once; where that fails, one by one, to find whose they are."""
-        ready: list[Any] = []
-        for key in keys:
-            try:
-                ready.append((key, self._texts(*key)))
-            except ValueError as error:
-                ready.append(self._failed(key, error))
+        The plan of a whole run, before an interruption and after it, is the same; so are the features then.
+        """
+        found = [self._texts_or_failure(key) for key in plan]
+        english = [self._texts(ENGLISH, prompt) for prompt in self._prompt_sets(plan)]
+        self._features.plan([*english, *(texts for texts in found if isinstance(texts, ClassTexts))])
+        return found
+
+    def _prompt_sets(self, plan: Sequence[tuple[str, str]]) -> list[str]:
+        """Give the prompt sets that English has, too."""
+        sets = dict.fromkeys(prompt for _, prompt in plan)
+        return [prompt for prompt in sets if isinstance(self._texts_or_failure((ENGLISH, prompt)), ClassTexts)]
+
+    def _texts_or_failure(self, key: tuple[str, str]) -> ClassTexts | LanguageResult:
         try:
-            self._features.prepare([item[1] for item in ready if not isinstance(item, LanguageResult)])
-            return ready
-        except ValueError:
-            return [item if isinstance(item, LanguageResult) else self._alone(*item) for item in ready]
-
-    def _alone(self, key: tuple[str, str], texts: ClassTexts) -> Any:
-        try:
-            self._features.prepare([texts])
+            return self._texts(*key)
         except ValueError as error:
             return self._failed(key, error)
-        return key, texts
+
+    def _encoded(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult | None:
+        """Encode a language's texts; give its failure where the encoder refuses them."""
+        try:
+            self._features.ensure(texts)
+        except ValueError as error:
+            return self._failed(key, error)
+        return None
 
     def _texts(self, language: str, prompt: str) -> ClassTexts:
         pairs = tuple(templates(prompt, language, self._prompts))

@@ -21,7 +21,7 @@ SCRIPT = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parents[1] / "eval")!r})
 from toy import ToyEncoder
-import babel_eval.encoders, babel_eval.zero_shot
+import babel_eval.encoders, babel_eval.texts
 from babel_eval import cli
 from babel_imagenet_dataset.imagenet import english_class_names
 
@@ -30,7 +30,7 @@ class Slow(ToyEncoder):
         time.sleep(0.1)
         return super().encode_texts(texts, language)
 
-babel_eval.zero_shot.grouped = lambda items, n_texts: ([item] for item in items)
+babel_eval.texts.TEXTS_AT_ONCE = 250
 encoder = Slow({{name: i for i, name in enumerate(english_class_names())}})
 babel_eval.encoders.load_encoder = lambda *a, **k: encoder
 sys.argv = ["babel-imagenet", *sys.argv[1:]]

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babel_eval.texts import ClassFeatures, ClassTexts, grouped
+from babel_eval.store import FeatureStore
+from babel_eval.team import Team
+from babel_eval.texts import ClassFeatures, ClassTexts
 
 
 class HashEncoder:
@@ -81,8 +83,46 @@ def test_a_template_needs_exactly_one_slot(template):
         ClassTexts("DE", ("a",), ((template, 1),))
 
 
-def test_groups_keep_order_and_lose_nothing():
-    sizes = [5, 1, 1, 9, 2, 2, 2, 2]
-    groups = list(grouped(range(8), lambda i: sizes[i], texts_at_once=6))
-    assert [i for group in groups for i in group] == list(range(8))
-    assert groups == [[0, 1], [2, 3], [4, 5, 6], [7]]
+def test_features_depend_on_the_plan_and_not_on_the_order_of_asking():
+    """What is encoded together is fixed by the plan: an interrupted run asks for less and gets the same bits."""
+
+    class Batched(HashEncoder):
+        def encode_texts(self, texts, language):
+            return super().encode_texts(texts, language) + len(texts)  # a feature that shows its company
+
+    requests = [ClassTexts(code, (code, "radio", f"{code}2"), (("{}", 1),)) for code in ("DE", "NL", "SV")]
+    whole, resumed = ClassFeatures(Batched()), ClassFeatures(Batched())
+    for bank in (whole, resumed):
+        bank.plan(requests)
+    expected = [whole.of(texts) for texts in requests]
+    np.testing.assert_array_equal(resumed.of(requests[2]), expected[2])
+    np.testing.assert_array_equal(resumed.of(requests[0]), expected[0])
+
+
+def test_chunks_come_from_the_store_once_they_are_there(tmp_path):
+    encoder = HashEncoder()
+    encoder.fingerprint = "f" * 64
+    request = ClassTexts("DE", ("a", "b"), TEMPLATES)
+    first = ClassFeatures(encoder, FeatureStore(tmp_path)).of(request)
+    encoder.seen.clear()
+    np.testing.assert_array_equal(ClassFeatures(encoder, FeatureStore(tmp_path)).of(request), first)
+    assert not encoder.seen
+    encoder.fingerprint = "e" * 64
+    ClassFeatures(encoder, FeatureStore(tmp_path)).of(request)
+    assert encoder.seen, "another model has other features"
+
+
+def test_two_processes_share_the_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr("babel_eval.texts.TEXTS_AT_ONCE", 2)
+    encoders = [HashEncoder(), HashEncoder()]
+    requests = [ClassTexts("DE", tuple("abcdefg"), (("{}", 1),))]
+    for rank, encoder in enumerate(encoders):
+        encoder.fingerprint = "f" * 64
+        bank = ClassFeatures(encoder, FeatureStore(tmp_path))
+        bank.plan(requests)
+        bank.share(Team(rank, 2))
+    shares = [{text for text, _ in encoder.seen} for encoder in encoders]
+    assert shares == [set("abef"), set("cdg")]
+    encoders[0].seen.clear()
+    expected = np.stack([naive(encoders[0], label, requests[0].templates, "DE") for label in "abcdefg"])
+    np.testing.assert_allclose(bank.of(requests[0]), expected, atol=1e-6)

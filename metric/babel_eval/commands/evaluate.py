@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -42,9 +45,16 @@ def evaluate(
         import babel_adapters  # noqa: F401  (it makes the kinds of adapters known that PEFT lacks)
     from babel_eval.runner import run
     from babel_eval.tables import print_run
+    from babel_eval.team import find_team
 
     console = Console()
-    results = run(config, progress=console.is_terminal)
+    try:
+        results = run(config, progress=console.is_terminal, say=console.print)
+    except KeyboardInterrupt:
+        console.print(f"stopped; this goes on where it was:\n  {resuming(sys.argv)}", soft_wrap=True)
+        raise
+    if not find_team().leads:
+        return
     print_run(console, results, title=f"{config.model} on {config.images}")
     failed = [f"{f['lang']} ({f['prompt']})" for f in results.failures if f["status"].startswith("failed")]
     n_missing = results.meta["images"]["n_missing"]
@@ -54,6 +64,12 @@ def evaluate(
         console.print(f"[red]{n_missing} photos could not be used; --allow-missing-images accepts that[/]")
     if failed or (n_missing and not allow_missing_images):
         raise typer.Exit(1)
+
+
+def resuming(arguments: Sequence[str]) -> str:
+    """Give the command line that goes on with an interrupted run."""
+    kept = [a for a in arguments[1:] if a not in ("--resume", "--no-resume", "--overwrite", "--no-overwrite")]
+    return shlex.join(["babel-imagenet", *kept, "--resume"])
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,55 @@
+"""The processes of one run: one by itself, or those that `accelerate launch` or `torchrun` started together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def _alone() -> None:
+    """Wait for nobody."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process's place among the processes of a run.
+
+    Attributes:
+      rank: 0 … size − 1; 0 writes the results.
+      size: number of processes.
+      device: the device of this process, where the launcher gives each its own; else None.
+      wait: returns once every process has come here.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: str | None = None
+    wait: Callable[[], None] = _alone
+
+    @property
+    def leads(self) -> bool:
+        """True for the process that writes results and speaks."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """Give this process's part of the work: every `size`-th item."""
+        return list(items[self.rank :: self.size])
+
+
+def find_team() -> Team:
+    """Join the processes that a launcher started; alone where there is none.
+
+    `accelerate launch --cpu --num_processes 2` starts one process; on CPUs `ACCELERATE_USE_CPU=true torchrun
+    --nproc_per_node 2 -m babel_eval …` starts two.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return Team()
+    from accelerate import PartialState
+
+    state = PartialState()
+    device = None if state.device.type == "cpu" else str(state.device)
+    return Team(state.process_index, state.num_processes, device, state.wait_for_everyone)
