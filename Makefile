@@ -7,7 +7,7 @@ CODE   := babel_imagenet_dataset metric trainer push_scripts tests benchmarks
 # Versions of datasets that still know loading scripts: the oldest that is claimed, and the last.
 COMPAT := 2.21.0 3.6.0
 
-.PHONY: demo test test-all test-compat check format install clean
+.PHONY: demo test test-all test-compat check format install clean hub
 demo: install           ## the main job on the embedded default: labels, photos, a model, a table
 	$(BIN)/babel-imagenet demo
 
@@ -25,9 +25,13 @@ test-compat: $(COMPAT:%=.venv-compat-%/.installed)  ## the labels under older da
 check: install          ## format, lint, types, spelling; every test file is collected
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/mypy -p babel_imagenet_dataset -p babel_zsic -p babel_eval -p babel_adapters
+	mkdir -p .mypy_cache/src && ln -sfn "$(CURDIR)/push_scripts" .mypy_cache/src/babel_push  # mypy finds packages by folder
+	MYPYPATH=.mypy_cache/src $(BIN)/mypy -p babel_imagenet_dataset -p babel_zsic -p babel_eval -p babel_adapters -p babel_push
 	$(BIN)/codespell $(CODE) README.md docs CHANGELOG.md
 	$(BIN)/python -m pytest --collect-only >/dev/null
+
+hub: install            ## a Hub on this machine, to try a push before the real one: prints what to set
+	PYTHONPATH=tests/hub $(BIN)/python -m loopback_hub
 
 format: install
 	$(BIN)/ruff format $(CODE)

@@ -138,7 +138,7 @@ class Run:
     ) -> None:
         import torch
 
-        from babel_adapters.adapter import attach, trainable
+        from babel_adapters.adapter import ExactAttention, attach, trainable
         from babel_adapters.batches import Plan
         from babel_adapters.frozen import prefix_of
         from babel_adapters.measure import hub_id
@@ -152,6 +152,7 @@ class Run:
         self.prefix = prefix_of(config, encoder, data.tokens)
         torch.manual_seed(config.seed)
         base = encoder.text_model
+        self.attention = ExactAttention(base)
         self.model = attach(base, config, n_steps=self.n_steps, base_model=hub_id(config.model, config.base_id))
         self.objectives = Objectives(
             config.weights, temperature=config.temperature, learn_temperature=config.learn_temperature
@@ -191,6 +192,7 @@ class Run:
                 if self.state.step % self.config.save_every == 0 and self.state.step < self.n_steps:
                     self.checkpoints.save()
         self.best.restore(self.model)
+        self.attention.restore()
         self.model.eval()
         return None
 
@@ -276,6 +278,7 @@ class Run:
     def close(self) -> None:
         """Take the adapter off again."""
         self.encoder.text_model = self.model.unload().eval()
+        self.attention.restore()
         self.encoder.text_model.requires_grad_(False)
         self.checkpoints.close()
 

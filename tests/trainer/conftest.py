@@ -39,8 +39,8 @@ def build_base(family: str, folder: Path) -> str:
     if family == "open_clip":
         return f"open_clip:{tiny_models.open_clip_folder(folder / 'base', {})}"
     if family == "open_clip XLM-R":
-        (folder / "text").mkdir(parents=True)
-        text = test_encoder_open_clip.xlm_roberta_text(folder / "text")
+        (folder / "base").mkdir(parents=True)
+        text = test_encoder_open_clip.xlm_roberta_text(folder / "base")
         return f"open_clip:{tiny_models.open_clip_folder(folder / 'base', text)}"
     if family == "m-clip":
         test_encoder_m_clip.published(folder / "text")

@@ -6,9 +6,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from babel_adapters.batches import Plan, share_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from babel_adapters.batches import Plan, share_of
 
 
 @settings(max_examples=60, deadline=None)

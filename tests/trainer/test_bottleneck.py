@@ -11,8 +11,9 @@ from typing import Any
 import peft
 import pytest
 import torch
-from babel_adapters import BottleneckConfig, register
 from transformers import BertConfig, BertModel
+
+from babel_adapters import BottleneckConfig, register
 
 BLOCKS = r"encoder\.layer\.\d+"
 IDS = torch.tensor([[1, 5, 9, 2], [1, 7, 2, 0]])

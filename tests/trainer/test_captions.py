@@ -9,6 +9,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from babel_adapters.captions import Columns, Pair, PairSet, clean, read_pairs, split_by_english
 from babel_adapters.leakage import CLASS_NAME, LABEL, comparable, without_leaks
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from babel_adapters.objectives import Batch, Objectives, contrastive, mse, parse_objective, same_meaning
 
 

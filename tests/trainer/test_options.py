@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
 from babel_adapters.config import TrainConfig
 from babel_adapters.options import parse
 from babel_adapters.presets import PRESETS

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from babel_adapters.captions import Pair
 from babel_adapters.words import cldr_pairs, emoji_pairs, keyword_pairs, translation_table
 

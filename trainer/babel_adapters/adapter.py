@@ -186,6 +186,27 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+class ExactAttention:
+    """Keeps the frozen weights of `nn.MultiheadAttention` as they were.
+
+    peft's LoRA adds its change to these weights for each pass and subtracts it after, which moves their last bits;
+    after thousands of passes the base would no longer be the base. `restore` puts the kept weights back.
+    """
+
+    def __init__(self, text_model: nn.Module) -> None:
+        from torch import nn
+
+        layers = [part for part in text_model.modules() if isinstance(part, nn.MultiheadAttention)]
+        self._layers = [(part, part.out_proj) for part in layers]
+        self._kept = [(p.in_proj_weight.detach().clone(), out.weight.detach().clone()) for p, out in self._layers]
+
+    def restore(self) -> None:
+        """Put the weights back."""
+        for (layer, out), (inner, outer) in zip(self._layers, self._kept, strict=True):
+            layer.in_proj_weight.data.copy_(inner)
+            out.weight.data.copy_(outer)
+
+
 def save(model: PeftModel, folder: Path, state: Mapping[str, Any] | None = None) -> None:
     """Write an adapter in peft's own format: `adapter_config.json` and `adapter_model.safetensors`, no card."""
     model.save_pretrained(str(folder), state_dict=dict(state) if state else None, save_embedding_layers=False)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
+    from babel_eval.label_effect import LabelEffect
     from babel_imagenet_dataset.audit_table import LanguageAudit
     from babel_imagenet_dataset.release import LanguageLabels
     from babel_imagenet_dataset.semantic import WrongShare
@@ -29,6 +30,11 @@ def audit(
     model: Annotated[str, typer.Option(help="encoder whose text tower ranks the classes")] = "conse-e5",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, mps; chosen without it")] = None,
     k: Annotated[int, typer.Option(help="a class within the first k ranks is near")] = 100,
+    effect: Annotated[
+        bool,
+        typer.Option("--effect/--no-effect", help="also measure accuracy under released, cleaned and human labels"),
+    ] = False,
+    images: Annotated[str, typer.Option(help="with --effect: photos, as for evaluate")] = "sample",
     review: Annotated[Path | None, typer.Option(help="with --meaning: write the list to review, worst first")] = None,
     n_review: Annotated[int, typer.Option(help="labels on the list to review")] = 200,
     sample: Annotated[int, typer.Option(help="draw so many labels a language for people to judge; 0: none")] = 0,
@@ -63,6 +69,7 @@ def audit(
             _write_review(console, chosen, ranks, review, n_review)
     judged = _judged(filled or [])
     _print_audit(console, rows, shares, judged)
+    effects = _effects(console, chosen, model, device, images) if effect else []
     if out is not None:
         content = {
             "labels": label_file.sha256,
@@ -71,6 +78,7 @@ def audit(
             "meaning": {"model": model, "k": k, "languages": {c: vars(s) for c, s in shares.items()}}
             if meaning
             else None,
+            "effect": {"model": model, "images": images, "rows": [vars(e) for e in effects]} if effect else None,
             "judged": [vars(rate) for rate in judged.values()],
         }
         write_json(out, content)
@@ -107,6 +115,40 @@ def _by_meaning(
         shares[code] = wrong_share(own, null_ranks(features, english, labels.class_index), reference, k)
         ranks.update({(code, i): int(r) for i, r in zip(labels.class_index.tolist(), own, strict=True)})
     return shares, ranks
+
+
+def _effects(
+    console: Console, chosen: Mapping[str, LanguageLabels], model: str, device: str | None, images: str
+) -> list[LabelEffect]:
+    """Measure and print what cleaned and human labels do to accuracy."""
+    from rich import box
+    from rich.table import Table
+
+    from babel_eval.config import EvaluateConfig
+    from babel_eval.encoders import load_encoder
+    from babel_eval.images import find_photos
+    from babel_eval.label_effect import label_effects
+    from babel_eval.runner import image_features
+    from babel_eval.store import FeatureStore, default_store
+    from babel_eval.texts import ClassFeatures
+
+    config = EvaluateConfig(model=model, images=images, out="", device=device)
+    encoder = load_encoder(model, device=device)
+    photos = None if images == "names" else find_photos(images)
+    found = image_features(config, encoder, photos, FeatureStore(default_store()), progress=console.is_terminal)
+    effects = list(label_effects(ClassFeatures(encoder), found, chosen))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("lang", "labels", "classes", "differing", "photos", "released", "these", "difference"):
+        table.add_column(header, justify="left" if header in ("lang", "labels") else "right", no_wrap=True)
+    for one in effects:
+        counts = map(str, (one.n_classes, one.n_differing, one.n_images))
+        if one.released is None or one.changed is None or one.interval is None:
+            table.add_row(one.language, one.other, *counts, "", "", "no photos")
+            continue
+        told = f"{one.difference:+.3f} [{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]"
+        table.add_row(one.language, one.other, *counts, f"{one.released:.3f}", f"{one.changed:.3f}", told)
+    console.print(table)
+    return effects
 
 
 def _write_review(
