@@ -7,7 +7,7 @@ CODE   := babel_imagenet_dataset metric trainer push_scripts tests benchmarks
 # Versions of datasets that still know loading scripts: the oldest that is claimed, and the last.
 COMPAT := 2.21.0 3.6.0
 
-.PHONY: demo test test-all test-compat check format install clean hub
+.PHONY: demo test test-all test-browser test-compat check format install clean hub cldr bench-long
 demo: install           ## the main job on the embedded default: labels, photos, a model, a table
 	$(BIN)/babel-imagenet demo
 
@@ -22,6 +22,10 @@ test-compat: $(COMPAT:%=.venv-compat-%/.installed)  ## the labels under older da
 	  .venv-compat-$$version/bin/python -m pytest -m "not slow" tests/labels/test_builder.py tests/labels/test_export.py || exit 1; \
 	done
 
+test-browser: install   ## the pages in a real Chromium; installs it on Debian where it is missing
+	command -v chromedriver >/dev/null || (apt-get update -q && apt-get install -q -y chromium chromium-driver)
+	CI=true $(BIN)/python -m pytest -m browser tests/browser tests/zsic/test_app.py
+
 check: install          ## format, lint, types, spelling; every test file is collected
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
@@ -32,6 +36,13 @@ check: install          ## format, lint, types, spelling; every test file is col
 
 hub: install            ## a Hub on this machine, to try a push before the real one: prints what to set
 	PYTHONPATH=tests/hub $(BIN)/python -m loopback_hub
+
+cldr:                   ## words of some 95 languages for adapters, with npm
+	mkdir -p cldr && npm pack --silent --pack-destination cldr cldr-annotations-full@48.2.0
+	tar -xzf cldr/cldr-annotations-full-48.2.0.tgz -C cldr --strip-components=1
+
+bench-long: install     ## beside clip-benchmark at 90 languages: over an hour, nearly all of it theirs
+	$(BIN)/python benchmarks/against_clip_benchmark.py --languages 90
 
 format: install
 	$(BIN)/ruff format $(CODE)
