@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing the boxes takes longer than all the rest of --help
 )
 for module in (build, audit, languages, models, evaluate, demo, retrieve, correlate, report, push):
     module.register(app)
