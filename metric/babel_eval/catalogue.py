@@ -32,7 +32,7 @@ _XLMR = "XLM-R, 100 languages"
 
 CATALOGUE: tuple[Known, ...] = (
     Known(
-        "conse-e5", 118_000_000, "MIT (text), Apache-2.0 (images)", "the embedded baseline; its images know ImageNet"
+        "conse-e5", 122_157_928, "MIT (text), Apache-2.0 (images)", "the embedded baseline; its images know ImageNet"
     ),
     Known("open_clip:xlm-roberta-base-ViT-B-32@laion5b_s13b_b90k", 366_121_473, "MIT", _XLMR, True),
     Known("open_clip:xlm-roberta-large-ViT-H-14@frozen_laion5b_s13b_b90k", 1_193_014_785, "MIT", _XLMR, True),

@@ -24,6 +24,8 @@ for module in (build, audit, languages, models, evaluate, demo, retrieve, correl
 def main() -> None:
     """Run the command line; exit 2 with one line on bad input, 130 on Ctrl-C."""
     try:
+        if any("+peft:" in argument for argument in sys.argv):
+            import babel_adapters  # noqa: F401  (it makes the kinds of adapters known that PEFT lacks)
         app()
     except (ValueError, KeyError, ImportError, OSError) as error:
         if os.environ.get("BABEL_TRACEBACK"):

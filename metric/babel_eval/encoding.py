@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from babel_eval.images import ImageFeatures, Photo, PhotoSet, Problem, encoded, photo_features
+from babel_eval.images import ImageFeatures, Photo, PhotoSet, Problem, decode, encoded, photo_features
 from babel_eval.store import SHARD, FeatureStore, image_key, is_no_room, joined
 from babel_eval.team import Team
 
@@ -17,6 +17,44 @@ if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
 
 log = logging.getLogger(__name__)
+
+
+def kept_features(
+    encoder: Encoder,
+    photos: PhotoSet,
+    store: FeatureStore | None,
+    team: Team | None = None,
+    *,
+    batch_size: int = 32,
+    workers: int = 2,
+    progress: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> ImageFeatures:
+    """Give the features of photos: from the store where it has them, else encoded and kept there.
+
+    Args:
+      encoder: whose image tower it is.
+      photos: the set, in its order.
+      store: where features are kept; None: nowhere.
+      team: the processes that share the work; None: this one alone.
+      batch_size: photos in one pass of the tower.
+      workers: threads that decode ahead of it.
+      progress: show a bar.
+      say: called with a line about what was encoded before.
+    """
+    from tqdm import tqdm
+
+    run = PhotoRun(encoder, photos, store, team)
+    leads = team is None or team.leads
+    with tqdm(total=photos.n_photos, unit="photo", desc="photos", disable=not (progress and leads)) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(done - bar.n)
+
+        images = run.features(batch_size=batch_size, workers=workers, progress=show)
+    if run.n_kept and store is not None and say and leads:
+        say(f"{run.n_kept} photos were encoded before; their features come from {store.folder}")
+    return images
 
 
 class PhotoRun:
@@ -69,7 +107,9 @@ class PhotoRun:
         number = 0
         while self._store is not None and (self._end is None or number < self._end):
             shard = None if number in self._shards else self._store.shard(self._key, number)
-            if shard is not None:
+            if shard is not None and not complete and self._can_be_read_now(number, shard.images):
+                log.warning("photos of shard %d that could not be read now can; it is made again", number)
+            elif shard is not None:
                 self._shards[number] = shard.images
                 self.n_kept += 0 if complete else len(shard.images.ids) + len(shard.images.problems)
                 if shard.is_last:
@@ -79,6 +119,12 @@ class PhotoRun:
             number += 1
         if complete and (self._end is None or any(k not in self._shards for k in range(self._end))):
             raise RuntimeError("a process of this run did not keep its share of the photos; run again to go on")
+
+    def _can_be_read_now(self, number: int, images: ImageFeatures) -> bool:
+        """Say whether one of a kept shard's unreadable photos opens now; a stream's photos are not asked for again."""
+        unreadable = {problem.photo for problem in images.problems}
+        photos = self._photo_set.photos[number * SHARD : (number + 1) * SHARD] if unreadable else ()
+        return any(_is_readable(photo) for photo in photos if photo.id in unreadable)
 
     def _encode(self, batch_size: int, workers: int, progress: Callable[[int, int | None], None] | None) -> None:
         """Encode this process's share of the shards that are missing."""
@@ -146,6 +192,14 @@ class PhotoRun:
         kept = self._store.shard(self._key, number)
         if kept is not None:
             self._shards[number] = kept.images
+
+
+def _is_readable(photo: Photo) -> bool:
+    try:
+        decode(photo)
+    except ValueError:
+        return False
+    return True
 
 
 class _Pending:

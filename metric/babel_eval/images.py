@@ -159,28 +159,6 @@ def decode(photo: Photo) -> Image.Image:
         raise ValueError(f"cannot be read: {str(error) or type(error).__name__}") from error
 
 
-def encode_photos(
-    encoder: Encoder, photo_set: PhotoSet, *, batch_size: int = 32, workers: int = 2, progress: bool = False
-) -> ImageFeatures:
-    """Decode photos in worker threads ahead of the tower and encode them in batches, in the set's order.
-
-    Returns:
-      features of the photos that could be read, rows of length 1; the others are among its problems.
-    """
-    from tqdm import tqdm
-
-    kept: list[Photo] = []
-    problems = list(photo_set.problems)
-    blocks = [np.zeros((0, encoder.dim), dtype=np.float32)]
-    with tqdm(total=photo_set.n_photos, unit="photo", desc="photos", disable=not progress) as bar:
-        for photos, features, bad in encoded(encoder, photo_set.items(), batch_size, workers):
-            kept += photos
-            problems += bad
-            blocks.append(features)
-            bar.update(len(photos) + len(bad))
-    return photo_features(kept, np.concatenate(blocks), problems)
-
-
 def photo_features(photos: Sequence[Photo], features: np.ndarray, problems: Iterable[Problem]) -> ImageFeatures:
     """Put photos and their features together."""
     class_index = np.array([p.class_index for p in photos], dtype=np.int64)

@@ -14,11 +14,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from babel_imagenet_dataset.files import atomic_path, read_json, write_json
+
+if TYPE_CHECKING:
+    from babel_eval.encoders.base import Encoder
 
 # What may differ between a run and its resumption: time, not what is measured.
 PASSING = frozenset({"started", "finished", "versions", "device", "processes"})
@@ -220,6 +223,20 @@ def _table(language: str, prompt: str, predictions: Predictions) -> Any:
     columns = {"lang": [language] * n, "prompt": [prompt] * n, "photo": list(predictions.photo)}
     arrays = {"class_index": predictions.class_index, "predicted": predictions.predicted, "rank": predictions.rank}
     return pa.table({**columns, **arrays}).cast(_schema())
+
+
+def model_meta(model: str, dtype: str, encoder: Encoder) -> dict[str, Any]:
+    """Give what a result file says of the model, under the reference's names where it has some."""
+    return {
+        "model": model.removeprefix("open_clip:"),
+        "model_string": model,
+        "source": encoder.source,
+        "parameters": encoder.parameters,
+        "fingerprint": encoder.fingerprint,
+        "dtype": dtype,
+        **({"random_weights": True} if getattr(encoder, "random_weights", False) else {}),
+        **({"adapter": encoder.adapter} if hasattr(encoder, "adapter") else {}),
+    }
 
 
 def plain(value: Any) -> Any:

@@ -16,9 +16,10 @@ import numpy as np
 
 from babel_eval.captions import CaptionSet, load_captions, photos_of
 from babel_eval.correlation.joining import code_of
-from babel_eval.images import ImageFeatures, encode_photos
-from babel_eval.results import plain
-from babel_eval.store import FeatureStore, default_store, image_key
+from babel_eval.encoding import kept_features
+from babel_eval.images import ImageFeatures
+from babel_eval.results import model_meta, plain
+from babel_eval.store import FeatureStore, default_store
 from babel_imagenet_dataset.files import write_json
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def run(
         from babel_eval.encoders import load_encoder
 
         encoder = load_encoder(config.model, device=config.device, dtype=config.dtype)
-    images = _features(config, encoder, photos, progress)
+    store = FeatureStore(config.store or default_store())
+    images = kept_features(encoder, photos, store, batch_size=config.batch_size, progress=progress)
     if images.problems and not config.allow_missing_images:
         raise ValueError(_missing(captions.name, images.problems))
     content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images), "results": []}
@@ -180,26 +182,11 @@ def _missing(name: str, problems: Iterable[Any]) -> str:
     return f"{name}: {len(found)} photos are missing ({'; '.join(found[:5])}); --allow-missing-images leaves them out"
 
 
-def _features(config: RetrieveConfig, encoder: Encoder, photos: Any, progress: bool) -> ImageFeatures:
-    store = FeatureStore(config.store or default_store())
-    key = image_key(encoder, photos)
-    if (known := store.load(key)) is not None:
-        return known
-    images = encode_photos(encoder, photos, batch_size=config.batch_size, progress=progress)
-    store.save(key, images)
-    return images
-
-
 def _meta(config: RetrieveConfig, encoder: Encoder, captions: CaptionSet, images: ImageFeatures) -> dict[str, Any]:
     problems = [asdict(p) for p in images.problems]
     dataset = {"name": captions.name, "n_images": len(images.ids), "n_missing": len(problems), "missing": problems}
     return {
-        "model": config.model.removeprefix("open_clip:"),
-        "model_string": config.model,
-        "source": encoder.source,
-        "parameters": encoder.parameters,
-        "fingerprint": encoder.fingerprint,
-        "dtype": config.dtype,
+        **model_meta(config.model, config.dtype, encoder),
         "dataset": dataset,
         "match": "any",
         "scoring": {"k": list(config.k), "n_resamples": config.n_resamples, "seed": config.seed},

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from babel_eval.config import EvaluateConfig
 from babel_eval.encoders.stored import StoredFeatures
-from babel_eval.encoding import PhotoRun
+from babel_eval.encoding import kept_features
 from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, find_photos, name_features
-from babel_eval.results import Results, ResultWriter, check_target, parts_path
+from babel_eval.results import Results, ResultWriter, check_target, model_meta, parts_path
 from babel_eval.store import FeatureStore, default_store
 from babel_eval.team import Team, find_team
 from babel_eval.texts import ClassFeatures
@@ -120,17 +120,16 @@ def image_features(
         return stored_features(config, encoder)
     if photos is None:
         return name_features(encoder)
-    team = team or Team()
-    run = PhotoRun(encoder, photos, store, team)
-    with closing(_photo_bar(photos, progress and team.leads)) as bar:
-
-        def show(done: int, total: int | None) -> None:
-            bar.update(done - bar.n)
-
-        images = run.features(batch_size=config.batch_size, workers=config.workers, progress=show)
-    if run.n_kept and say and team.leads:
-        say(f"{run.n_kept} photos were encoded before; their features come from {store.folder}")
-    return images
+    return kept_features(
+        encoder,
+        photos,
+        store,
+        team,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        progress=progress,
+        say=say,
+    )
 
 
 def stored_features(config: EvaluateConfig, encoder: Encoder) -> ImageFeatures:
@@ -176,15 +175,8 @@ def _meta(
 ) -> dict[str, Any]:
     """Everything that determines the results, and what passes (`results.PASSING`)."""
     return {
-        "model": config.model.removeprefix("open_clip:"),
-        "model_string": config.model,
-        "source": encoder.source,
-        "parameters": encoder.parameters,
-        "fingerprint": encoder.fingerprint,
-        "dtype": config.dtype,
-        **({"random_weights": True} if getattr(encoder, "random_weights", False) else {}),
+        **model_meta(config.model, config.dtype, encoder),
         **({"language_token": config.language_token} if getattr(encoder, "language_tokens", None) else {}),
-        **({"adapter": encoder.adapter} if hasattr(encoder, "adapter") else {}),
         "languages": config.languages,
         "prompts": ",".join(REFERENCE_NAMES.get(p, p) for p in config.prompt_sets),
         "labels": {"file": labels.path.name, "sha256": labels.sha256},
@@ -211,12 +203,6 @@ def _images_meta(config: EvaluateConfig, images: ImageFeatures) -> dict[str, Any
         "n_missing": len(images.problems),
         "missing": [{"photo": p.photo, "why": p.why} for p in images.problems],
     }
-
-
-def _photo_bar(photos: PhotoSet, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=photos.n_photos, unit="photo", desc="photos", disable=not progress)
 
 
 def _bar(to_do: Sequence[Any], n_all: int, progress: bool) -> Any:

@@ -157,6 +157,7 @@ def test_two_models_turn_round_with_their_sign(browser, page):
     browser.run(choose, "[data-bind=a]", "model-01")
     browser.run(choose, "[data-bind=b]", "model-00")
     turned = before.replace("+", "−") if before[0] == "+" else before.replace("−", "+")
+    assert turned != before, "two models that do not differ would show nothing"
     browser.wait_until(lambda: browser.run(read) == turned)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -48,3 +51,23 @@ def test_the_table_names_what_is_special() -> None:
     assert result.exit_code == 0
     for word in ("SigLIP2", "worldwide", "jina-clip-v2", "nllb-clip-base-siglip", "--language-token", "+peft:"):
         assert word in result.output
+
+
+def test_the_embedded_baseline_has_the_parameters_that_are_listed() -> None:
+    from babel_eval.encoders import load_encoder
+
+    (known,) = (known for known in CATALOGUE if known.model == "conse-e5")
+    assert known.parameters == load_encoder("conse-e5").parameters
+
+
+@pytest.mark.parametrize("command", ["evaluate", "retrieve", "audit"])
+def test_every_command_knows_the_adapters_that_peft_lacks(command: str) -> None:
+    script = (
+        "import sys\n"
+        f"sys.argv = ['babel-imagenet', {command!r}, '--model', 'conse-e5+peft:nowhere', '--help']\n"
+        "from babel_eval import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "sys.exit(0 if 'babel_adapters' in sys.modules else 1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0

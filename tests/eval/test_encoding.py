@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import ToyEncoder, write_photo
+from toy import ToyEncoder, one_by_one, write_photo
 
 from babel_eval import encoding, store
 from babel_eval.encoding import PhotoRun
-from babel_eval.images import Photo, PhotoSet, Problem, encode_photos, find_photos
+from babel_eval.images import Photo, PhotoSet, Problem, find_photos
 from babel_eval.store import FeatureStore, Rows, mapped
 from babel_eval.team import Team
 from babel_imagenet_dataset.imagenet import wnids
@@ -48,7 +48,7 @@ def check(images, whole) -> None:
 @pytest.mark.parametrize("kept", [True, False])
 def test_shards_together_are_the_whole(kind: str, n: int, kept: bool, tmp_path: Path) -> None:
     photos = photo_set(tmp_path, n)
-    whole = encode_photos(ToyEncoder({}), photos)
+    whole = one_by_one(photos)
     photos = as_stream(photos) if kind == "stream" else photos
     encoder = ToyEncoder({})
     images = PhotoRun(encoder, photos, FeatureStore(tmp_path / "s") if kept else None).features(batch_size=3)
@@ -61,7 +61,7 @@ def test_shards_together_are_the_whole(kind: str, n: int, kept: bool, tmp_path: 
 
 def test_what_was_encoded_before_a_stop_is_kept(tmp_path: Path) -> None:
     photos = photo_set(tmp_path)
-    whole = encode_photos(ToyEncoder({}), photos)
+    whole = one_by_one(photos)
 
     class Stopped(ToyEncoder):
         def encode_pixels(self, pixels):
@@ -80,7 +80,7 @@ def test_what_was_encoded_before_a_stop_is_kept(tmp_path: Path) -> None:
 def test_damaged_and_foreign_shards_are_made_again(harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     photos = photo_set(tmp_path)
     whole = PhotoRun(ToyEncoder({}), photos, FeatureStore(tmp_path / "s")).features()
-    expected = encode_photos(ToyEncoder({}), photos)
+    expected = one_by_one(photos)
     check(whole, expected)
     (array,) = (tmp_path / "s").glob("*/00001.safetensors")
     record = array.with_suffix(".json")
@@ -105,7 +105,7 @@ def test_damaged_and_foreign_shards_are_made_again(harm: str, tmp_path: Path, ca
 
 def test_two_processes_share_the_photos_and_get_the_same(tmp_path: Path) -> None:
     photos = photo_set(tmp_path, 14)
-    whole = encode_photos(ToyEncoder({}), photos)
+    whole = one_by_one(photos)
     encoders = [ToyEncoder({}), ToyEncoder({})]
     runs: list[PhotoRun] = []
 
@@ -131,7 +131,7 @@ def test_two_runs_may_write_to_one_store_at_once(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     photos = photo_set(tmp_path, 30)
-    whole = encode_photos(ToyEncoder({}), photos)
+    whole = one_by_one(photos)
     runs = [PhotoRun(ToyEncoder({}), photos, FeatureStore(tmp_path / "s")) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
         for images in pool.map(lambda run: run.features(batch_size=2), runs):
@@ -153,7 +153,7 @@ def test_a_full_disk_costs_what_is_kept_and_not_the_run(
     monkeypatch.setattr(FeatureStore, "save_shard", full)
     with caplog.at_level(logging.WARNING):
         images = PhotoRun(ToyEncoder({}), photos, FeatureStore(tmp_path / "s")).features()
-    check(images, encode_photos(ToyEncoder({}), photos))
+    check(images, one_by_one(photos))
     assert caplog.text.count("no room") == 1
 
 
@@ -202,3 +202,27 @@ def test_kept_features_are_mapped_and_not_read(tmp_path: Path) -> None:
     PhotoRun(ToyEncoder({}), photos, FeatureStore(tmp_path / "s")).features()
     (array,) = (tmp_path / "s").glob("*/00001.safetensors")
     assert isinstance(mapped(array)["features"], np.memmap)
+
+
+def test_a_photo_that_can_be_read_again_is_encoded_again(tmp_path: Path) -> None:
+    """A disk that did not answer once must not cost a photo for good: its bytes, and so its stamp, are the same."""
+    answers = [False]
+    write_photo(tmp_path / "x.png", 5)
+
+    def read() -> bytes:
+        if not answers[0]:
+            raise OSError("the disk does not answer")
+        return (tmp_path / "x.png").read_bytes()
+
+    photos = PhotoSet("p", tuple(Photo(f"p{n}", 5, "same", read) for n in range(6)))
+    assert len(PhotoRun(ToyEncoder({}), photos, FeatureStore(tmp_path / "s")).features().problems) == 6
+    answers[0] = True
+    images = PhotoRun(ToyEncoder({}), photos, FeatureStore(tmp_path / "s")).features()
+    assert (images.ids, images.problems) == (tuple(f"p{n}" for n in range(6)), ())
+
+
+def test_a_photo_that_stays_unreadable_costs_no_new_pass(tmp_path: Path) -> None:
+    photos, encoder = photo_set(tmp_path), ToyEncoder({})
+    for _ in range(2):
+        assert len(PhotoRun(encoder, photos, FeatureStore(tmp_path / "s")).features().problems) == 1
+    assert encoder.photos_seen == 10

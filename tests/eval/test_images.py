@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from toy import ToyEncoder, write_photo
 
-from babel_eval.images import decode, encode_photos, find_photos
+from babel_eval.encoding import kept_features
+from babel_eval.images import decode, find_photos
 from babel_imagenet_dataset.imagenet import wnids
 
 ANCHORS = {"n01440764": 0, "n02119789": 278, "n15075141": 999}
@@ -57,7 +58,7 @@ def test_features_are_the_photos_own_whatever_the_batch_size_and_order(tmp_path)
         write_photo(tmp_path / wnids()[index] / "x.png", int(index))
     photo_set = find_photos(str(tmp_path))
     for batch_size in (1, 4, 100):
-        images = encode_photos(ToyEncoder({}), photo_set, batch_size=batch_size, workers=3)
+        images = kept_features(ToyEncoder({}), photo_set, None, batch_size=batch_size, workers=3)
         assert sorted(images.class_index.tolist()) == sorted(classes.tolist())
         np.testing.assert_array_equal(images.features.argmax(axis=1), images.class_index)
         np.testing.assert_allclose(np.linalg.norm(images.features, axis=1), 1, atol=1e-6)
@@ -72,7 +73,7 @@ def test_photos_that_cannot_be_decoded_are_listed_with_their_reason(tmp_path, mo
     (tmp_path / "n01440764" / "empty.jpg").write_bytes(b"")
     Image.new("RGB", (200, 200)).save(tmp_path / "n01440764" / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30_000)
-    images = encode_photos(ToyEncoder({}), find_photos(str(tmp_path)))
+    images = kept_features(ToyEncoder({}), find_photos(str(tmp_path)), None)
     assert images.ids == ("n01440764/good.png",)
     why = {p.photo.split("/")[1]: p.why for p in images.problems}
     assert set(why) == {"cut.png", "text.jpg", "empty.jpg", "large.png"}
@@ -93,7 +94,7 @@ def test_a_photo_that_vanishes_after_listing_is_listed(tmp_path):
     write_photo(tmp_path / "n01440764" / "b.png", 0)
     photo_set = find_photos(str(tmp_path))
     (tmp_path / "n01440764" / "a.png").unlink()
-    images = encode_photos(ToyEncoder({}), photo_set)
+    images = kept_features(ToyEncoder({}), photo_set, None)
     assert images.ids == ("n01440764/b.png",)
     assert [p.photo for p in images.problems] == ["n01440764/a.png"]
 

@@ -162,3 +162,18 @@ def test_the_published_xtd_captions_are_read_whole(reference_data):
     found = load_captions(str(reference_data / "xtd.json"))
     assert (len(found.images), len(found.captions)) == (1000, 11)
     assert all(len(c) == 1 for captions in found.captions.values() for c in captions)
+
+
+def test_photos_are_kept_shard_by_shard_as_in_zero_shot_runs(place, monkeypatch):
+    for module in ("store", "encoding"):
+        monkeypatch.setattr(f"babel_eval.{module}.SHARD", 2)
+    run(settings(place), encoder=ToyEncoder(VOCABULARY))
+    assert len(list((place / "store").rglob("*.safetensors"))) == 2
+
+
+def test_the_file_says_which_adapter_was_on_and_that_weights_were_drawn(place):
+    encoder = ToyEncoder(VOCABULARY)
+    encoder.adapter = {"language": "DE"}
+    encoder.random_weights = True
+    meta = run(settings(place), encoder=encoder)["meta"]
+    assert (meta["adapter"], meta["random_weights"], meta["model"]) == ({"language": "DE"}, True, "toy")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from toy import ToyEncoder, write_photo
+from toy import ToyEncoder, one_by_one, write_photo
 
-from babel_eval.images import encode_photos, find_photos
+from babel_eval.images import find_photos
 from babel_eval.store import FeatureStore, image_key
 
 
@@ -12,7 +12,7 @@ def kept(tmp_path, encoder):
         write_photo(tmp_path / "photos" / wnid / "x.png", index)
     (tmp_path / "photos" / "n01440764" / "bad.png").write_text("x")
     photo_set = find_photos(str(tmp_path / "photos"))
-    images = encode_photos(encoder, photo_set)
+    images = one_by_one(photo_set)
     store = FeatureStore(tmp_path / "store")
     key = image_key(encoder, photo_set)
     store.save(key, images)

@@ -61,3 +61,21 @@ def write_photo(path: Path, class_index: int) -> None:
     """Write a photo of a class that `ToyEncoder` reads back (PNG bytes, whatever the suffix)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4), (class_index // 256, class_index % 256, 0)).save(path, format="PNG")
+
+
+def one_by_one(photo_set):
+    """Features of a set, photo after photo in a plain loop: what any batching, sharding or sharing must equal."""
+    from babel_eval.images import ImageFeatures, Problem, decode
+
+    ids, classes, rows, problems = [], [], [], list(photo_set.problems)
+    for photo in photo_set.photos:
+        try:
+            row = ToyEncoder({}).encode_images([decode(photo)])[0]
+        except ValueError as error:
+            problems.append(Problem(photo.id, str(error)))
+            continue
+        ids.append(photo.id)
+        classes.append(photo.class_index)
+        rows.append(row / np.linalg.norm(row))
+    features = np.array(rows, dtype=np.float32).reshape(len(rows), DIM)
+    return ImageFeatures(tuple(ids), np.array(classes, dtype=np.int64), features, tuple(problems))

@@ -127,4 +127,5 @@ def test_a_mistake_in_the_pasted_rows_is_said_on_the_page(address, browser):
     box.clear()
     box.send_keys("language,prediction,reference\nDE,1,x")
     browser.find("#compute").click()
+    assert "reference is 'x'" not in browser.find("body").text
     browser.wait_until(lambda: "reference is 'x'" in browser.find("body").text, seconds=30, what="the message")

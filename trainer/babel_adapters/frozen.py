@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from babel_eval.images import ImageFeatures, Photo, PhotoSet, encode_photos
-from babel_eval.store import FeatureStore, image_key
+from babel_eval.encoding import kept_features
+from babel_eval.images import ImageFeatures, Photo, PhotoSet
+from babel_eval.store import FeatureStore
 from babel_imagenet_dataset.files import sha256_of_text
 from babel_zsic.classification import unit_rows
 
@@ -61,12 +62,7 @@ def photo_features(
       ValueError: more than 1 % of the images do not open; the first ones are named.
     """
     photos = PhotoSet("captions", tuple(_photo(number, image) for number, image in enumerate(images)))
-    key = image_key(encoder, photos)
-    found = store.load(key) if store is not None else None
-    if found is None:
-        found = encode_photos(encoder, photos, workers=workers)
-        if store is not None and found.ids:
-            store.save(key, found)
+    found = kept_features(encoder, photos, store, workers=workers)
     problems = {int(p.photo.partition(" ")[0]): p.why for p in found.problems}
     if len(problems) > MAX_UNREADABLE_SHARE * len(images):
         some = "; ".join(f"{_shown(images[n])}: {why}" for n, why in list(problems.items())[:3])

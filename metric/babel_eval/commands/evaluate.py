@@ -41,8 +41,6 @@ def evaluate(
     config = EvaluateConfig(**locals())
     from rich.console import Console
 
-    if "+peft:" in model:
-        import babel_adapters  # noqa: F401  (it makes the kinds of adapters known that PEFT lacks)
     from babel_eval.runner import run
     from babel_eval.tables import print_run
     from babel_eval.team import find_team
