@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from .class_sets import ClassSets
 from .classification import macro, score_language
 from .comparison import UNNAMED, compare
 from .nearest import classify
@@ -18,6 +19,7 @@ from .uncertainty import class_interval, paired_interval
 # `evaluate` copies the siblings that this file imports and no others, so each sibling stands above.
 __all__ = [
     "BabelZSIC",
+    "ClassSets",
     "class_interval",
     "classify",
     "compare",

@@ -14,7 +14,8 @@ MATCHES = ("any", "first", "fraction")
 DIRECTIONS = ("text_to_image", "image_to_text")
 
 _PLAIN = Prior(0.0, 0.0, 0.0)
-_BLOCK = 1024
+_BLOCK = 1024  # texts in one matrix product
+_TILE = 64  # texts that are counted at once: few enough to stay in a cache, at most 255 for a byte
 _MEDIAN_STEPS = 32
 
 
@@ -144,8 +145,7 @@ class _Similarity:
         return self._matrix[texts, images].astype(np.float64)
 
     def blocks(self, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
-        for start in range(0, self.n_texts, block or _BLOCK):
-            rows = slice(start, min(start + (block or _BLOCK), self.n_texts))
+        for rows in _slices(0, self.n_texts, min(block or _TILE, _TILE)):
             if not np.all(np.isfinite(self._matrix[rows])):
                 raise ValueError(f"similarity holds NaN or infinity in the rows {rows.start} to {rows.stop - 1}")
             yield rows, self._matrix[rows]
@@ -165,8 +165,7 @@ class _Cosine:
 
     def of(self, texts: np.ndarray, images: np.ndarray) -> np.ndarray:
         result = np.empty(len(texts))
-        for start in range(0, len(texts), 8 * _BLOCK):
-            part = slice(start, start + 8 * _BLOCK)
+        for part in _slices(0, len(texts), 4 * _TILE):
             left = self._texts[texts[part]].astype(np.float64)
             result[part] = np.einsum("ij,ij->i", left, self._images[images[part]].astype(np.float64))
         return result
@@ -174,9 +173,14 @@ class _Cosine:
     def blocks(self, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
         height = min(block or _BLOCK, self.n_texts)
         scores = np.empty((height, self.n_images), dtype=np.float32)
-        for start in range(0, self.n_texts, height):
-            rows = slice(start, min(start + height, self.n_texts))
-            yield rows, np.matmul(self._texts[rows], self._images.T, out=scores[: rows.stop - start])
+        for rows in _slices(0, self.n_texts, height):
+            np.matmul(self._texts[rows], self._images.T, out=scores[: rows.stop - rows.start])
+            for tile in _slices(rows.start, rows.stop, _TILE):
+                yield tile, scores[tile.start - rows.start : tile.stop - rows.start]
+
+
+def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
 
 
 def _scores(text_features: Any | None, image_features: Any | None, similarity: Any | None) -> _Similarity | _Cosine:
@@ -238,13 +242,15 @@ def _places(
     *,
     by_text: bool,
 ) -> np.ndarray:
-    """Count along each text (or image) this block's scores before its limit; ties go to the lower row."""
-    axis = 1 if by_text else 0
+    """Count along each text (or image) this tile's scores before its limit; ties go to the lower row."""
     bounds = limits[:, None] if by_text else limits[None, :]
     kind = np.float32 if scores.margin else np.float64
     surely = np.greater(part, (bounds + scores.margin).astype(kind))
-    counts = np.count_nonzero(surely, axis=axis)
-    maybe = np.greater_equal(part, (bounds - scores.margin).astype(kind), out=np.empty_like(surely))
+    if by_text:
+        counts = np.array([np.count_nonzero(row) for row in surely])
+    else:  # bytes are added as bytes: a tile has at most 255 rows
+        counts = surely.view(np.uint8).sum(axis=0, dtype=np.uint8).astype(np.int64)
+    maybe = np.greater_equal(part, (bounds - scores.margin).astype(kind))
     maybe ^= surely
     rows, columns = np.divmod(np.flatnonzero(maybe), part.shape[1])
     exact = scores.of(rows + start, columns)

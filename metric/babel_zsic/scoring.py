@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
+from .class_sets import ClassSets, look_up, row_matrix
 from .classification import YARDSTICK, check_rows, classify, macro, score_language
 from .comparison import UNNAMED
 from .retrieval import rank_pairs, score_retrieval
@@ -66,19 +66,21 @@ def score_decisions(
     """
     options = options or Options()
     truth, decided = check_rows(references, None, "references"), check_rows(predictions, None, "predictions")
-    codes = _codes(languages, len(truth))
+    codes, sets = _codes(languages, len(truth)), ClassSets(class_indices, class_labels, num_classes)
     if len(decided) != len(truth):
         raise ValueError(f"{len(decided)} predictions and {len(truth)} references; give both for every photo")
     per_language = {}
     for language in _sorted_codes(codes):
         chosen = codes == language
-        classes = _known_classes(class_indices, class_labels, num_classes, language)
+        classes = None if sets.indices is None else sets.classes(language)
         kept, counted = _keep_known(truth[chosen], classes, language, options)
-        rows, n_classes = _decision_rows(decided[chosen][kept], truth[chosen][kept], classes, num_classes, language)
+        rows, n_classes = _decision_rows(
+            decided[chosen][kept], truth[chosen][kept], classes, sets.size(language), language
+        )
         if not len(rows):
             per_language[language] = {**counted, "n_images": 0}
             continue
-        labels = _sorted_labels(class_labels, class_indices, language)
+        labels = sets.sorted_labels(language)
         figures = score_language(
             rows[:, 0], None, rows[:, 1], n_classes, labels=labels, k_way=options.k_way, **options.sampling
         )
@@ -120,20 +122,20 @@ def score_features(
         raise ValueError(f"{len(images)} rows of image_features and {len(truth)} references; give one row a reference")
     codes = None if languages is None else _codes(languages, len(truth))
     for language in [] if codes is None else _sorted_codes(codes):
-        _look_up(class_features, language, "class_features")
-    per_language = {}
+        look_up(class_features, language, "class_features")
+    sets, per_language = ClassSets(class_indices, class_labels), {}
     for language in sorted(class_features):
         chosen = np.full(len(truth), True) if codes is None else codes == language
         if language == YARDSTICK and not chosen.any():
             continue
-        classes = _class_set(class_indices, class_labels, language)
+        classes = sets.classes(language)
         kept, counted = _keep_known(truth[chosen], classes, language, options)
         photos = np.flatnonzero(chosen)[kept]
         if not len(photos):
             per_language[language] = {**counted, "n_images": 0, "n_classes": len(classes)}
             continue
         taken = images if len(photos) == len(images) else images[photos]
-        figures = _score_photos(taken, truth[photos], language, class_features, class_indices, class_labels, options)
+        figures = _score_photos(taken, truth[photos], language, class_features, sets, options)
         per_language[language] = {**figures, **counted}
     return {**macro(per_language), "per_language": per_language}
 
@@ -170,8 +172,8 @@ def score_texts(
     options = options or Options()
     own = check_rows(text_to_image, None, "text_to_image")
     codes = _codes(languages, len(own))
-    texts = None if text_features is None else _rows(text_features, len(own), "text_features")
-    matrix = None if similarity is None else _rows(similarity, len(own), "similarity")
+    texts = None if text_features is None else row_matrix(text_features, len(own), "text_features")
+    matrix = None if similarity is None else row_matrix(similarity, len(own), "similarity")
     per_language = {}
     for language in _sorted_codes(codes):
         chosen = slice(None) if len(set(codes.tolist())) == 1 else np.flatnonzero(codes == language)
@@ -212,20 +214,19 @@ def _score_photos(
     truth: np.ndarray,
     language: str,
     class_features: Mapping[str, Any],
-    class_indices: Mapping[str, Sequence[int]],
-    class_labels: Mapping[str, Sequence[str]] | None,
+    sets: ClassSets,
     options: Options,
 ) -> dict[str, Any]:
-    classes, features = _sorted_features(class_features, class_indices, language)
+    classes, features = _sorted_features(class_features, sets, language)
     rows = np.searchsorted(classes, truth)
     predicted, ranks = classify(photos, features, rows, ties=options.ties)
     english_ranks = None
     if language != YARDSTICK and YARDSTICK in class_features:
-        english_classes, english = _sorted_features(class_features, class_indices, YARDSTICK)
+        english_classes, english = _sorted_features(class_features, sets, YARDSTICK)
         if np.isin(classes, english_classes).all():
             same = english[np.searchsorted(english_classes, classes)]
             english_ranks = classify(photos, same, rows, ties=options.ties)[1]
-    labels = _sorted_labels(class_labels, class_indices, language)
+    labels = sets.sorted_labels(language)
     return score_language(
         predicted,
         ranks,
@@ -240,56 +241,11 @@ def _score_photos(
 
 
 def _sorted_features(
-    class_features: Mapping[str, Any], class_indices: Mapping[str, Sequence[int]], language: str
+    class_features: Mapping[str, Any], sets: ClassSets, language: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    classes = _class_set(class_indices, None, language)
-    features = _rows(
-        _look_up(class_features, language, "class_features"), len(classes), f"class_features of {language}"
-    )
-    order = np.argsort(np.asarray(class_indices[language]), kind="stable")
-    return classes, features if np.array_equal(order, np.arange(len(order))) else features[order]
-
-
-def _sorted_labels(
-    class_labels: Mapping[str, Sequence[str]] | None, class_indices: Mapping[str, Sequence[int]] | None, language: str
-) -> list[str] | None:
-    if class_labels is None or class_indices is None:
-        return None
-    labels = list(_look_up(class_labels, language, "class_labels"))
-    return [labels[row] for row in np.argsort(np.asarray(class_indices[language]), kind="stable")]
-
-
-def _known_classes(
-    class_indices: Mapping[str, Sequence[int]] | None,
-    class_labels: Mapping[str, Sequence[str]] | None,
-    num_classes: Mapping[str, int] | None,
-    language: str,
-) -> np.ndarray | None:
-    if class_indices is not None:
-        return _class_set(class_indices, class_labels, language, num_classes)
-    if class_labels is not None:
-        raise ValueError("give class_indices too: language → class_index of each class, in the order of its labels")
-    return None
-
-
-def _class_set(
-    class_indices: Mapping[str, Sequence[int]],
-    class_labels: Mapping[str, Sequence[str]] | None,
-    language: str,
-    num_classes: Mapping[str, int] | None = None,
-) -> np.ndarray:
-    """Give the class_index of each class of a language in ascending order, checked against what else is known of it."""
-    classes = check_rows(_look_up(class_indices, language, "class_indices"), None, f"class_indices of {language}")
-    if len(np.unique(classes)) < len(classes):
-        raise ValueError(f"class_indices of {language} name a class twice")
-    known = {
-        "class_labels": None if class_labels is None else len(_look_up(class_labels, language, "class_labels")),
-        "num_classes": None if num_classes is None else _look_up(num_classes, language, "num_classes"),
-    }
-    for name, n in known.items():
-        if n is not None and n != len(classes):
-            raise ValueError(f"{language} has {len(classes)} class_indices, but {n} by {name}")
-    return np.sort(classes)
+    features = look_up(class_features, language, "class_features")
+    classes = sets.classes(language)
+    return classes, sets.sorted_rows(features, language, "class_features")
 
 
 def _keep_known(
@@ -308,11 +264,7 @@ def _keep_known(
 
 
 def _decision_rows(
-    decided: np.ndarray,
-    truth: np.ndarray,
-    classes: np.ndarray | None,
-    num_classes: Mapping[str, int] | None,
-    language: str,
+    decided: np.ndarray, truth: np.ndarray, classes: np.ndarray | None, n_classes: int | None, language: str
 ) -> tuple[np.ndarray, int | None]:
     """Give rows [n, (predicted, true)] within the language, and its number of classes where that is known."""
     both = np.stack([decided, truth], axis=1)
@@ -325,20 +277,9 @@ def _decision_rows(
             )
         return np.searchsorted(classes, both), len(classes)
     found, rows = np.unique(both, return_inverse=True)
-    if num_classes is None:
-        return rows.reshape(both.shape), None
-    n_classes = int(_look_up(num_classes, language, "num_classes"))
-    if len(found) > n_classes:
+    if n_classes is not None and len(found) > n_classes:
         raise ValueError(f"{language}: {len(found)} classes occur, but num_classes says {n_classes}")
     return rows.reshape(both.shape), n_classes
-
-
-def _look_up(mapping: Mapping[str, Any], language: str, name: str) -> Any:
-    if language in mapping:
-        return mapping[language]
-    near = get_close_matches(language.upper(), list(mapping), n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"language {language!r} is not in {name}, which holds {', '.join(sorted(mapping)[:20])}{hint}")
 
 
 def _codes(languages: Any | None, n: int) -> np.ndarray:
@@ -352,10 +293,3 @@ def _codes(languages: Any | None, n: int) -> np.ndarray:
 
 def _sorted_codes(codes: np.ndarray) -> list[str]:
     return [str(code) for code in np.unique(codes)]
-
-
-def _rows(matrix: Any, n: int, name: str) -> np.ndarray:
-    rows = np.asarray(matrix)
-    if rows.ndim != 2 or len(rows) != n:
-        raise ValueError(f"{name} has shape {rows.shape}; expected a matrix with {n} rows")
-    return rows
