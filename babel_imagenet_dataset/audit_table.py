@@ -34,6 +34,7 @@ class LanguageAudit:
       n_null: labels that cleaning sets to null.
       flags: number of labels by flag and by step of cleaning, without zeros.
       human: agreement with human names, where there are some.
+      refused: people's decisions that are not applied, as their old label is not the label.
     """
 
     language: str
@@ -48,6 +49,7 @@ class LanguageAudit:
     n_null: int
     flags: dict[str, int]
     human: HumanAgreement | None = None
+    refused: tuple[SheetRow, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Give the audit as JSON values."""
@@ -83,6 +85,7 @@ def audit_language(
         n_null=sum(one.label is None for one in cleaned),
         flags={flag: counts[flag] for flag in (*FLAGS, *STEPS) if counts[flag]},
         human=agreement(labels) if compares else None,
+        refused=fitted.refused,
     )
 
 
@@ -104,7 +107,28 @@ def totals(rows: Sequence[LanguageAudit]) -> dict[str, Any]:
         "n_of_other_english": sum(len(row.of_other_english) for row in rows),
         "n_changed": sum(row.n_changed for row in rows),
         "n_null": sum(row.n_null for row in rows),
+        "n_refused": sum(len(row.refused) for row in rows),
         "flags": {flag: counts[flag] for flag in (*FLAGS, *STEPS) if counts[flag]},
+    }
+
+
+def flat(row: LanguageAudit) -> dict[str, Any]:
+    """Give an audit as one row of a table: every flag and step has a column, 0 where there is none."""
+    return {
+        "language": row.language,
+        "group": row.group,
+        "n_classes": row.n_classes,
+        "coverage": row.coverage,
+        "n_cannot_win": row.n_cannot_win,
+        "ceiling": row.ceiling,
+        "script_purity": row.script_purity,
+        "n_of_other_english": len(row.of_other_english),
+        "n_changed": row.n_changed,
+        "n_null": row.n_null,
+        "n_refused": len(row.refused),
+        **{flag: row.flags.get(flag, 0) for flag in (*FLAGS, *STEPS)},
+        "n_equal_human": row.human.n_equal if row.human else None,
+        "n_human_of_other_class": row.human.n_of_other_class if row.human else None,
     }
 
 

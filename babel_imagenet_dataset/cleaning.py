@@ -28,10 +28,10 @@ STEPS = {
     "null_off_script": "null: in another script than the language's labels",
     "null_long": "null: a sentence, of more than 45 characters and six words or more",
     "kept_apart": "the bracketed hint stays, as without it the label would equal another one of the language",
-    "clean_duplicate": "the cleaned label equals another one of the language, from which the released label differs",
     "corrected": "replaced, or set to null, by a decision in `corrections/`",
+    "clean_duplicate": "the cleaned label equals another one of the language, from which the released label differs",
 }
-"""Each step with what it does, in order; the last four are no change of text by rule but notes on one."""
+"""Each step with what it does, in order."""
 
 # Navajo names animals and things by describing them: its long labels are names.
 _LONG_NAMES = frozenset({"NV"})
@@ -99,9 +99,9 @@ def clean_labels(
     cleaned = [clean_label(label, labels.code, steps) for label in labels.labels]
     if "kept_apart" in steps:
         cleaned = _keep_apart(labels, cleaned, steps)
-    cleaned = _note_duplicates(labels, cleaned) if "clean_duplicate" in steps else cleaned
     decided = corrections if corrections and "corrected" in steps else {}
-    return [_correct(one, index, decided) for index, one in zip(labels.class_index.tolist(), cleaned, strict=True)]
+    cleaned = [_correct(one, index, decided) for index, one in zip(labels.class_index.tolist(), cleaned, strict=True)]
+    return _note_duplicates(labels, cleaned) if "clean_duplicate" in steps else cleaned
 
 
 def clean_label(label: str, code: str, steps: Collection[str] = frozenset(STEPS)) -> CleanLabel:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from babel_imagenet_dataset.files import write_text
+from babel_imagenet_dataset.files import read_json, write_text
 from babel_imagenet_dataset.imagenet import N_CLASSES, english_class_names, synsets, wnids
-from babel_imagenet_dataset.selection import Selection
+from babel_imagenet_dataset.selection import provenance_path
 
 RIGHT, WRONG, UNSURE = "right", "wrong", "unsure"
 VERDICTS = (RIGHT, WRONG, UNSURE)
@@ -30,7 +30,7 @@ class SheetRow:
       class_index: 0..999.
       wnid: the class's WordNet id.
       english: the English name by OpenAI.
-      definition: WordNet's definition of the class.
+      definition: WordNet's definition of the class; after ` | ` the source's in the language, where it has one.
       old: the label as released.
       others: other words that the source has for the class, with `; ` between.
       hint: why the label is on the list.
@@ -56,32 +56,68 @@ class SheetRow:
     reviewer: str = ""
 
 
+@dataclass(frozen=True)
+class KnownWords:
+    """What is known of labels by language and class index: the source's other words, and a definition in the language.
+
+    Attributes:
+      others: the words of the class that did not become its label.
+      glosses: definitions; absent where the source has none.
+    """
+
+    others: dict[tuple[str, int], tuple[str, ...]]
+    glosses: dict[tuple[str, int], str]
+
+
 COLUMNS = tuple(field.name for field in fields(SheetRow))
 _NEEDED = ("language", "class_index", "old", "verdict")
 
 
-def sheet_row(language: str, class_index: int, label: str, others: Iterable[str] = (), hint: str = "") -> SheetRow:
-    """Give a row to be judged, with what English and WordNet say of the class.
+def sheet_row(language: str, class_index: int, label: str, known: KnownWords | None = None, hint: str = "") -> SheetRow:
+    """Give a row to be judged, with what English, WordNet and the source say of the class.
 
     Args:
       language: BabelNet's code.
       class_index: 0..999.
       label: the label to judge.
-      others: other words that the source has for the class.
+      known: the source's other words and definitions, where there are some.
       hint: why it is on the list.
     """
+    key = (language, class_index)
+    others = known.others.get(key, ()) if known else ()
+    gloss = known.glosses.get(key, "") if known else ""
     synset = synsets()[class_index]
     english = english_class_names()[class_index]
-    return SheetRow(language, class_index, synset.wnid, english, synset.definition, label, "; ".join(others), hint)
+    definition = f"{synset.definition} | {gloss}" if gloss else synset.definition
+    return SheetRow(language, class_index, synset.wnid, english, definition, label, "; ".join(others), hint)
 
 
-def other_words(selection: Selection) -> dict[tuple[str, int], tuple[str, ...]]:
-    """Give, by language and class index, the other words of labels whose provenance is known."""
-    return {
-        (language, chosen.class_index): tuple(other.lemma.replace("_", " ") for other in chosen.others)
-        for language, labels in selection.labels.items()
-        for chosen in labels
-    }
+def known_words(labels: Path | str) -> KnownWords:
+    """Give what the provenance beside a label file says; nothing where there is none, as with the published files.
+
+    Args:
+      labels: the label file; `labels.json` has `labels.provenance.json`.
+
+    Raises:
+      ValueError: the provenance is damaged.
+    """
+    path = provenance_path(labels)
+    if not path.exists():
+        return KnownWords({}, {})
+    try:
+        by_language = read_json(path)["labels"]
+        records = {(code, int(index)): record for code, of in by_language.items() for index, record in of.items()}
+        words = {
+            key: tuple(_one_line(other["lemma"]).replace("_", " ") for other in record["others"])
+            for key, record in records.items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is no provenance of labels: {error!r}; build the labels anew") from error
+    return KnownWords(words, {key: _one_line(record["gloss"]) for key, record in records.items() if "gloss" in record})
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def write_sheet(path: Path | str, rows: Sequence[SheetRow]) -> None:

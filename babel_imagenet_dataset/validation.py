@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from babel_imagenet_dataset.languages import GROUPS, group
 from babel_imagenet_dataset.release import LanguageLabels
-from babel_imagenet_dataset.sheets import RIGHT, UNSURE, WRONG, SheetRow, sheet_row
+from babel_imagenet_dataset.sheets import RIGHT, UNSURE, WRONG, KnownWords, SheetRow, sheet_row
 
 _Z95 = 1.959963984540054
 
@@ -43,7 +43,7 @@ def draw_sample(
     n_labels: int,
     seed: int,
     per_group: int | None = None,
-    others: Mapping[tuple[str, int], Sequence[str]] | None = None,
+    known: KnownWords | None = None,
 ) -> dict[str, list[SheetRow]]:
     """Draw labels at random for people to judge.
 
@@ -52,7 +52,7 @@ def draw_sample(
       n_labels: labels of each language; one with fewer classes gives all it has.
       seed: the same seed draws the same labels, whichever other languages are drawn.
       per_group: draw so many languages of each resource group, at random; None takes every language given.
-      others: other words of the source by language and class index.
+      known: the source's other words and definitions, where there are some.
 
     Returns:
       by language the rows to judge, in random order.
@@ -67,8 +67,7 @@ def draw_sample(
         chosen = _draw_languages({code: len(languages[code]) for code in chosen}, per_group, seed)
     if not chosen:
         raise ValueError("there is no language to draw from; English is not judged")
-    words = others or {}
-    return {code: _draw(languages[code], n_labels, seed, words) for code in chosen}
+    return {code: _draw(languages[code], n_labels, seed, known) for code in chosen}
 
 
 def error_rates(rows: Sequence[SheetRow]) -> list[ErrorRate]:
@@ -78,6 +77,24 @@ def error_rates(rows: Sequence[SheetRow]) -> list[ErrorRate]:
     """
     codes = sorted({row.language for row in rows})
     return [_rate(code, [row for row in rows if row.language == code]) for code in codes] + [_rate("all", rows)]
+
+
+def still_there(
+    rows: Sequence[SheetRow], languages: Mapping[str, LanguageLabels]
+) -> tuple[list[SheetRow], list[SheetRow]]:
+    """Part judged rows into those whose label is still the label of its class, and those that judge another one.
+
+    Args:
+      rows: of filled sheets.
+      languages: labels by code; a row of a language that is not here is of the second kind.
+    """
+    label_of = {
+        (code, index): label
+        for code, labels in languages.items()
+        for index, label in zip(labels.class_index.tolist(), labels.labels, strict=True)
+    }
+    kept = [row for row in rows if label_of.get((row.language, row.class_index)) == row.old]
+    return kept, [row for row in rows if label_of.get((row.language, row.class_index)) != row.old]
 
 
 def wilson(n_wrong: int, n: int, z: float = _Z95) -> tuple[float, float]:
@@ -124,12 +141,8 @@ def _draw_languages(n_classes: Mapping[str, int], per_group: int, seed: int) -> 
     return drawn
 
 
-def _draw(
-    labels: LanguageLabels, n_labels: int, seed: int, words: Mapping[tuple[str, int], Collection[str]]
-) -> list[SheetRow]:
+def _draw(labels: LanguageLabels, n_labels: int, seed: int, known: KnownWords | None) -> list[SheetRow]:
     rng = np.random.default_rng([seed, *labels.code.encode()])
     rows = rng.permutation(len(labels))[:n_labels].tolist()
     indices = labels.class_index.tolist()
-    return [
-        sheet_row(labels.code, indices[r], labels.labels[r], words.get((labels.code, indices[r]), ())) for r in rows
-    ]
+    return [sheet_row(labels.code, indices[r], labels.labels[r], known) for r in rows]

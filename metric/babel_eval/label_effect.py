@@ -14,6 +14,7 @@ from babel_imagenet_dataset.cleaning import clean_labels
 from babel_imagenet_dataset.human_names import HUMAN_LANGUAGES, human_names
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_imagenet_dataset.release import LanguageLabels
+from babel_imagenet_dataset.sheets import SheetRow
 from babel_zsic.nearest import classify
 from babel_zsic.uncertainty import paired_interval
 
@@ -51,7 +52,10 @@ class LabelEffect:
 
 
 def label_effects(
-    features: ClassFeatures, images: ImageFeatures, languages: Mapping[str, LanguageLabels]
+    features: ClassFeatures,
+    images: ImageFeatures,
+    languages: Mapping[str, LanguageLabels],
+    decided: Sequence[SheetRow] | None = None,
 ) -> Iterator[LabelEffect]:
     """Measure each language under its released labels and under others; bare labels, no templates.
 
@@ -61,14 +65,16 @@ def label_effects(
       features: class features of the model.
       images: its image features.
       languages: labels by code; English is passed over.
+      decided: people's decisions for the cleaned labels; those that ship with the package where none are given.
 
     Yields:
       for each language the effect of cleaning; for AR, IT, JA and ZH also that of human names.
     """
+    decisions = corrections.packaged() if decided is None else decided
     for code, labels in languages.items():
         if code == "EN":
             continue
-        fitted = corrections.fit(corrections.packaged(), labels)
+        fitted = corrections.fit(decisions, labels)
         cleaned = [one.label for one in clean_labels(labels, fitted.accepted)]
         yield _effect(features, images, labels, cleaned, CLEAN)
         if code in HUMAN_LANGUAGES:

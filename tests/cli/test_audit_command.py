@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,9 @@ from typer.testing import CliRunner
 
 from babel_eval import encoders
 from babel_eval.cli import app
+from babel_imagenet_dataset.audit import FLAGS
 from babel_imagenet_dataset.audit_table import audit_language, review_order, totals
+from babel_imagenet_dataset.cleaning import STEPS
 from babel_imagenet_dataset.imagenet import english_class_names
 from babel_imagenet_dataset.release import LanguageLabels, load_labels
 from babel_imagenet_dataset.sheets import read_sheet
@@ -94,9 +97,45 @@ def test_a_sample_is_drawn_filled_and_counted(tmp_path: Path) -> None:
         cells[header.index("verdict")] = "wrong" if number <= 2 else "right"
         lines[number] = "\t".join(cells)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    result = run("--languages", "de", "--filled", str(path), "--filled", str(tmp_path / "s" / "lo.tsv"))
+    result = run("--languages", "de,lo", "--filled", str(path), "--filled", str(tmp_path / "s" / "lo.tsv"))
     assert "0.10 [0.03, 0.30]" in result.output
-    assert "judged: 20 labels" in result.output
+    assert "judged, all: 20 labels, 2 wrong 0.10 [0.03, 0.30]; 0 unsure, 20 open" in result.output
+    other = run("--languages", "lo", "--filled", str(path))
+    assert "left out of the count: DE" in other.output
+    assert "the language is not among --languages" in other.output
+
+
+def test_the_table_of_a_file_holds_every_flag_of_every_language(tmp_path: Path) -> None:
+    run("--languages", "it,sw", "--out", str(tmp_path / "a.csv"))
+    with open(tmp_path / "a.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["language"] for row in rows] == ["IT", "SW"]
+    for row in rows:
+        audited = audit_language(load_labels().languages[row["language"]])
+        assert {flag: int(row[flag]) for flag in (*FLAGS, *STEPS)} == {
+            flag: audited.flags.get(flag, 0) for flag in (*FLAGS, *STEPS)
+        }
+    with pytest.raises(ValueError, match=r"written as \.json, \.csv or \.tsv"):
+        run("--languages", "sw", "--out", str(tmp_path / "a.txt"))
+
+
+def test_the_terminal_shows_every_figure_whole_however_narrow_it_is() -> None:
+    shown = CliRunner().invoke(app, ["audit", "--languages", "it,ja"], env={"COLUMNS": "40"}).output
+    total = sum(len(load_labels().languages[code]) for code in ("IT", "JA"))
+    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line.strip()}
+    assert rows["all"][1] == str(total)
+    assert rows["IT"][-1].endswith("/773")
+
+
+def test_decisions_of_the_user_s_own_are_applied_and_those_that_do_not_fit_are_listed(tmp_path: Path) -> None:
+    lines = ["language\tclass_index\told\tverdict\tnew\treason\tsource\treviewer"]
+    lines += ["DE\t1\tGoldfisch\twrong\tKoi\tr\ts\tp", "DE\t2\t[[Hai]]\twrong\tWeißer\tr\ts\tp"]
+    (tmp_path / "own.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = run("--languages", "de", "--corrections", str(tmp_path / "own.tsv"), "--out", str(tmp_path / "a.json"))
+    assert "decision refused: DE, class 2: its label is not '[[Hai]]'" in result.output
+    row = json.loads((tmp_path / "a.json").read_text())["languages"][0]
+    assert row["flags"]["corrected"] == 4
+    assert [one["class_index"] for one in row["refused"]] == [2]
 
 
 def test_a_review_without_meaning_is_refused(tmp_path: Path) -> None:

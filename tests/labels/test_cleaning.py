@@ -102,6 +102,40 @@ def test_corrections_go_on_top_and_may_set_to_null() -> None:
     assert cleaned[1].steps == ("clean_parenthesis", "corrected")
 
 
+def test_a_correction_that_makes_two_labels_equal_has_a_flag_on_both() -> None:
+    cleaned = clean_labels(labels_of("DE", "Tigerin", "Tiger", "Hai", "Haie"), {0: "Tiger", 3: None})
+    assert [one.label for one in cleaned] == ["Tiger", "Tiger", "Hai", None]
+    assert [one.steps for one in cleaned] == [
+        ("corrected", "clean_duplicate"),
+        ("clean_duplicate",),
+        (),
+        ("corrected",),
+    ]
+
+
+def test_a_correction_that_parts_two_labels_leaves_no_flag_of_a_duplicate() -> None:
+    cleaned = clean_labels(labels_of("RU", "секач", "сека́ч"), {1: "тяпка"})
+    assert [(one.label, one.steps) for one in cleaned] == [
+        ("секач", ()),
+        ("тяпка", ("clean_diacritic_mark", "corrected")),
+    ]
+
+
+def test_no_two_released_labels_become_one_without_a_flag() -> None:
+    """With decisions at random on top, new duplicates and flags of them are the same rows."""
+    rng = np.random.default_rng(0)
+    released = load_labels().languages
+    for code in ("AF", "AR", "HE", "IT", "RU", "SW", "UK"):
+        labels = released[code]
+        some = rng.choice(labels.class_index, 20).tolist()
+        decided = {index: str(rng.choice(labels.labels)) for index in some} | {some[0]: None}
+        cleaned = clean_labels(labels, decided)
+        pairs = list(zip(labels.labels, cleaned, strict=True))
+        for label, one in pairs:
+            new = one.label is not None and any(b.label == one.label and a != label for a, b in pairs)
+            assert ("clean_duplicate" in one.steps) == new, (code, label, one)
+
+
 def test_english_is_not_touched() -> None:
     cleaned = clean_labels(labels_of("EN", "crane bird (x)", "swim trunks / shorts"), {0: "y"})
     assert [(one.label, one.steps) for one in cleaned] == [("crane bird (x)", ()), ("swim trunks / shorts", ())]

@@ -9,8 +9,17 @@ import pytest
 
 from babel_imagenet_dataset import corrections
 from babel_imagenet_dataset.release import LanguageLabels, load_labels
-from babel_imagenet_dataset.sheets import COLUMNS, SheetRow, read_sheet, sheet_row, write_sheet
-from babel_imagenet_dataset.validation import draw_sample, error_rates, wilson
+from babel_imagenet_dataset.selection import ChosenLabel, OtherSense, Selection, write_selection
+from babel_imagenet_dataset.sheets import (
+    COLUMNS,
+    KnownWords,
+    SheetRow,
+    known_words,
+    read_sheet,
+    sheet_row,
+    write_sheet,
+)
+from babel_imagenet_dataset.validation import draw_sample, error_rates, still_there, wilson
 
 
 def labels_of(code: str, *labels: str) -> LanguageLabels:
@@ -23,8 +32,9 @@ def decided(code: str, index: int, old: str, new: str = "", **cells: str) -> She
 
 
 def test_a_sheet_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    known = KnownWords({("DE", 0): ("Tinca tinca", "Schlei")}, {("DE", 0): "ein Fisch"})
     rows = [
-        sheet_row("DE", 0, 'Schleie "Tinca"', ["Tinca tinca", "Schlei"], "rank 300"),
+        sheet_row("DE", 0, 'Schleie "Tinca"', known, "rank 300"),
         decided("AR", 1, "سمكة\u200e", "سمكة", source="x"),
         sheet_row("NV", 2, "a\u2028b"),
     ]
@@ -32,6 +42,41 @@ def test_a_sheet_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_sheet(tmp_path / "s.tsv") == rows
     assert rows[0].others == "Tinca tinca; Schlei"
     assert rows[0].definition.startswith("freshwater dace-like game fish")
+    assert rows[0].definition.endswith(" | ein Fisch")
+
+
+def test_what_the_provenance_beside_a_label_file_says_stands_in_the_sheet(tmp_path: Path) -> None:
+    others = (OtherSense("Tinca\n_tinca", "WIKI", "later"), OtherSense("tench", "WN", "english"))
+    chosen = [ChosenLabel(0, "Schleie", "bn:1n", "WN", 0, others), ChosenLabel(7, "Hahn", "bn:2n", "WN", 0)]
+    write_selection(Selection({"DE": chosen}, {}, {}, {"DE": {0: "ein\tFisch"}}), tmp_path / "labels.json")
+    known = known_words(tmp_path / "labels.json")
+    assert known.others == {("DE", 0): ("Tinca  tinca", "tench"), ("DE", 7): ()}
+    assert known.glosses == {("DE", 0): "ein Fisch"}
+    labels = {"DE": LanguageLabels("DE", np.array([0, 7], dtype=np.int32), ("Schleie", "Hahn"))}
+    drawn = {row.old: row for row in draw_sample(labels, 2, seed=0, known=known)["DE"]}
+    assert drawn["Schleie"].others == "Tinca  tinca; tench"
+    write_sheet(tmp_path / "s.tsv", list(drawn.values()))
+
+
+def test_a_label_file_without_provenance_has_no_other_words_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    assert known_words(load_labels().path).others == {}
+    (tmp_path / "labels.provenance.json").write_text('{"labels": {"DE": {"0": []}}}')
+    with pytest.raises(ValueError, match="is no provenance of labels"):
+        known_words(tmp_path / "labels.json")
+
+
+def test_a_user_s_decision_counts_before_the_packaged_one(tmp_path: Path) -> None:
+    write_sheet(tmp_path / "own.tsv", [decided("DE", 292, "Tigerin", "Königstiger"), decided("AF", 0, "x")])
+    own = {(row.language, row.class_index): row.new for row in corrections.with_own([tmp_path / "own.tsv"])}
+    shipped = {(row.language, row.class_index): row.new for row in corrections.packaged()}
+    assert own == shipped | {("DE", 292): "Königstiger", ("AF", 0): ""}
+    assert corrections.with_own([]) == corrections.packaged()
+
+
+def test_judged_rows_whose_label_has_changed_are_told_apart() -> None:
+    rows = [sheet_row("DE", 0, "a"), sheet_row("DE", 1, "old"), sheet_row("DE", 9, "a"), sheet_row("FR", 0, "a")]
+    kept, gone = still_there(rows, {"DE": labels_of("DE", "a", "b")})
+    assert (kept, gone) == (rows[:1], rows[1:])
 
 
 def test_what_a_spreadsheet_makes_of_a_sheet_is_read_too(tmp_path: Path) -> None:

@@ -14,16 +14,23 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from babel_eval.label_effect import LabelEffect
-    from babel_imagenet_dataset.audit_table import LanguageAudit
     from babel_imagenet_dataset.release import LanguageLabels
     from babel_imagenet_dataset.semantic import WrongShare
+    from babel_imagenet_dataset.sheets import SheetRow
     from babel_imagenet_dataset.validation import ErrorRate
 
 
 def audit(
     labels: Annotated[str | None, typer.Option(help="label file: a path; 93 or 298 (without it: 93)")] = None,
     languages: Annotated[str, typer.Option(help="which: codes, 92, 100, 298, vlow, low, mid, high, all")] = "all",
-    out: Annotated[Path | None, typer.Option(help="write the whole audit as JSON")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="write the audit: all of it as .json, which `report` shows too; the table as .csv or .tsv"),
+    ] = None,
+    correction: Annotated[
+        list[Path] | None,
+        typer.Option("--corrections", help="sheet of decisions, on top of those in the package; once for each"),
+    ] = None,
     meaning: Annotated[
         bool, typer.Option("--meaning/--text-only", help="also rank each label's class by meaning; needs the model")
     ] = False,
@@ -48,6 +55,8 @@ def audit(
     """Count what is wrong with the labels, by rules on their text and, with --meaning, by their meaning."""
     from rich.console import Console
 
+    from babel_eval.commands import audit_tables as tables
+    from babel_imagenet_dataset import corrections
     from babel_imagenet_dataset.audit_table import audit_language, totals
     from babel_imagenet_dataset.files import write_json
     from babel_imagenet_dataset.languages import resolve
@@ -55,24 +64,33 @@ def audit(
 
     if review is not None and not meaning:
         raise ValueError("--review lists labels by their meaning: add --meaning")
+    if out is not None and out.suffix not in (".json", ".csv", ".tsv"):
+        raise ValueError(f"--out {out}: the audit is written as .json, .csv or .tsv")
     console = Console()
     label_file = load_labels(labels)
     chosen = {code: label_file.languages[code] for code in resolve(languages, label_file.n_classes)}
     if sample:
-        _write_samples(console, chosen, sample, seed, per_group or None, sheets)
+        _write_samples(console, chosen, label_file.path, sample, seed, per_group or None, sheets)
         return
-    rows = [audit_language(one) for one in chosen.values()]
+    decided = corrections.with_own(correction or [])
+    rows = [audit_language(one, decided) for one in chosen.values()]
+    judged = _judged(console, filled or [], chosen)
     shares: dict[str, WrongShare] = {}
     if meaning:
         shares, ranks = _by_meaning(chosen, model, device, k)
-        if review is not None:
-            _write_review(console, chosen, ranks, review, n_review)
-    judged = _judged(filled or [])
-    _print_audit(console, rows, shares, judged)
-    effects = _effects(console, chosen, model, device, images) if effect else []
-    if out is not None:
+    tables.print_languages(console, rows, shares, judged)
+    tables.print_flags(console, rows)
+    tables.print_refused(console, rows)
+    tables.print_judged(console, judged)
+    if review is not None:
+        _write_review(console, chosen, label_file.path, ranks, review, n_review)
+    effects = _effects(console, chosen, decided, model, device, images) if effect else []
+    if out is None:
+        return
+    if out.suffix == ".json":
         content = {
-            "labels": label_file.sha256,
+            "audit": 1,
+            "labels": {"file": label_file.path.name, "sha256": label_file.sha256},
             "totals": totals(rows),
             "languages": [row.as_json() for row in rows],
             "meaning": {"model": model, "k": k, "languages": {c: vars(s) for c, s in shares.items()}}
@@ -82,7 +100,9 @@ def audit(
             "judged": [vars(rate) for rate in judged.values()],
         }
         write_json(out, content)
-        console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+    else:
+        tables.write_table(out, rows, shares, judged)
+    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -118,12 +138,15 @@ def _by_meaning(
 
 
 def _effects(
-    console: Console, chosen: Mapping[str, LanguageLabels], model: str, device: str | None, images: str
+    console: Console,
+    chosen: Mapping[str, LanguageLabels],
+    decided: Sequence[SheetRow],
+    model: str,
+    device: str | None,
+    images: str,
 ) -> list[LabelEffect]:
     """Measure and print what cleaned and human labels do to accuracy."""
-    from rich import box
-    from rich.table import Table
-
+    from babel_eval.commands.audit_tables import print_effects
     from babel_eval.config import EvaluateConfig
     from babel_eval.encoders import load_encoder
     from babel_eval.images import find_photos
@@ -136,109 +159,78 @@ def _effects(
     encoder = load_encoder(model, device=device)
     photos = None if images == "names" else find_photos(images)
     found = image_features(config, encoder, photos, FeatureStore(default_store()), progress=console.is_terminal)
-    effects = list(label_effects(ClassFeatures(encoder), found, chosen))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in ("lang", "labels", "classes", "differing", "photos", "released", "these", "difference"):
-        table.add_column(header, justify="left" if header in ("lang", "labels") else "right", no_wrap=True)
-    for one in effects:
-        counts = map(str, (one.n_classes, one.n_differing, one.n_images))
-        if one.released is None or one.changed is None or one.interval is None:
-            table.add_row(one.language, one.other, *counts, "", "", "no photos")
-            continue
-        told = f"{one.difference:+.3f} [{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]"
-        table.add_row(one.language, one.other, *counts, f"{one.released:.3f}", f"{one.changed:.3f}", told)
-    console.print(table)
+    effects = list(label_effects(ClassFeatures(encoder), found, chosen, decided))
+    print_effects(console, effects)
     return effects
 
 
 def _write_review(
     console: Console,
     chosen: Mapping[str, LanguageLabels],
+    labels: Path,
     ranks: Mapping[tuple[str, int], int],
     path: Path,
     n_labels: int,
 ) -> None:
     from babel_imagenet_dataset.audit_table import review_order
-    from babel_imagenet_dataset.sheets import sheet_row, write_sheet
+    from babel_imagenet_dataset.sheets import known_words, sheet_row, write_sheet
 
     label_of = {
         (code, index): label
-        for code, labels in chosen.items()
-        for index, label in zip(labels.class_index.tolist(), labels.labels, strict=True)
+        for code, of_language in chosen.items()
+        for index, label in zip(of_language.class_index.tolist(), of_language.labels, strict=True)
     }
+    known = known_words(labels)
     worst = review_order(ranks)[:n_labels]
-    rows = [sheet_row(*key, label_of[key], hint=f"own class at rank {ranks[key]} of 1000") for key in worst]
+    rows = [sheet_row(*key, label_of[key], known, f"own class at rank {ranks[key]} of 1000") for key in worst]
+    _check_free(path)
     write_sheet(path, rows)
     console.print(f"{len(rows)} labels to review, worst first: {path}", highlight=False, soft_wrap=True)
 
 
 def _write_samples(
-    console: Console, chosen: Mapping[str, LanguageLabels], n: int, seed: int, per_group: int | None, folder: Path
+    console: Console,
+    chosen: Mapping[str, LanguageLabels],
+    labels: Path,
+    n: int,
+    seed: int,
+    per_group: int | None,
+    folder: Path,
 ) -> None:
-    from babel_imagenet_dataset.sheets import write_sheet
+    from babel_imagenet_dataset.sheets import known_words, write_sheet
     from babel_imagenet_dataset.validation import draw_sample
 
-    drawn = draw_sample(chosen, n, seed, per_group)
+    drawn = draw_sample(chosen, n, seed, per_group, known_words(labels))
+    paths = {code: folder / f"{code.lower()}.tsv" for code in drawn}
+    for path in paths.values():
+        _check_free(path)
     for code, rows in drawn.items():
-        path = folder / f"{code.lower()}.tsv"
-        if path.exists():
-            raise ValueError(
-                f"{path} is there already, and may be filled: give another --sheets, or remove it yourself"
-            )
-        write_sheet(path, rows)
-    console.print(f"{sum(map(len, drawn.values())):,} labels of {len(drawn)} languages: {folder}", highlight=False)
+        write_sheet(paths[code], rows)
+    console.print(
+        f"{sum(map(len, drawn.values())):,} labels of {len(drawn)} languages, one sheet each: {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
-def _judged(paths: Sequence[Path]) -> dict[str, ErrorRate]:
+def _check_free(path: Path) -> None:
+    if path.exists():
+        raise ValueError(f"{path} is there already, and may be filled: name another place, or remove it yourself")
+
+
+def _judged(console: Console, paths: Sequence[Path], chosen: Mapping[str, LanguageLabels]) -> dict[str, ErrorRate]:
+    """Count filled sheets; what they judge but the labels no longer hold is left out, and said."""
     from babel_imagenet_dataset.sheets import read_sheet
-    from babel_imagenet_dataset.validation import error_rates
+    from babel_imagenet_dataset.validation import error_rates, still_there
 
-    rows = [row for path in paths for row in read_sheet(path)]
+    rows, gone = still_there([row for path in paths for row in read_sheet(path)], chosen)
+    for row in gone:
+        why = "its label is another now" if row.language in chosen else "the language is not among --languages"
+        console.print(
+            f"left out of the count: {row.language}, class {row.class_index}, {row.old!r}: {why}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+            style="yellow",
+        )
     return {rate.language: rate for rate in error_rates(rows)} if rows else {}
-
-
-def _print_audit(
-    console: Console, rows: Sequence[LanguageAudit], shares: Mapping[str, WrongShare], judged: Mapping[str, ErrorRate]
-) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = {
-        "lang": [row.language for row in rows],
-        "classes": [str(row.n_classes) for row in rows],
-        "no win": [str(row.n_cannot_win) for row in rows],
-        "ceiling": [f"{row.ceiling:.3f}" for row in rows],
-        "script": [f"{row.script_purity:.3f}" for row in rows],
-        "other's": [str(len(row.of_other_english)) for row in rows],
-        "changed": [str(row.n_changed) for row in rows],
-        "null": [str(row.n_null) for row in rows],
-        "human": [f"{row.human.n_equal}/{row.human.n_classes}" if row.human else "" for row in rows],
-        "wrong, by meaning": [_meaning(shares.get(row.language)) for row in rows],
-        "wrong, judged": [_judgement(judged.get(row.language)) for row in rows],
-    }
-    shown = {header: cells for header, cells in columns.items() if any(cells)}
-    for header in shown:
-        table.add_column(header, justify="left" if header == "lang" else "right", no_wrap=True)
-    for cells in zip(*shown.values(), strict=True):
-        table.add_row(*cells)
-    console.print(table)
-    if "all" in judged:
-        together = judged["all"]
-        console.print(f"judged: {together.n_judged} labels, wrong {_judgement(together)}", highlight=False)
-
-
-def _meaning(share: WrongShare | None) -> str:
-    if share is None:
-        return ""
-    if share.share is None or share.interval is None:
-        return share.status
-    return f"at most {share.interval[1]:.2f}" if share.status == "upper bound" else _share(share.share, share.interval)
-
-
-def _judgement(rate: ErrorRate | None) -> str:
-    return "" if rate is None else _share(rate.rate, rate.interval)
-
-
-def _share(share: float | None, interval: tuple[float, float] | None) -> str:
-    return "" if share is None or interval is None else f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

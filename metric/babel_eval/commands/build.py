@@ -10,10 +10,13 @@ import typer
 from babel_eval.commands.label_sources import Source, SourceOptions, label_file_from
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from babel_imagenet_dataset.export import Build
     from babel_imagenet_dataset.release import LabelFile, PromptFile
+    from babel_imagenet_dataset.sheets import SheetRow
 
 METRIC = "babel_zsic"
 
@@ -49,6 +52,10 @@ def build(
     wordnet: Annotated[
         list[str] | None, typer.Option(help="wordnets: CODE=PATH or PATH of a .xml, .tab or .tsv; once for each")
     ] = None,
+    correction: Annotated[
+        list[Path] | None,
+        typer.Option("--corrections", help="sheet of decisions, on top of those in the package; once for each"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="babelnet: count calls and days, and stop")] = False,
     base_url: Annotated[
         str, typer.Option(help="babelnet: the API's address, for a server of your own")
@@ -67,8 +74,10 @@ def build(
     """
     from rich.console import Console
 
+    from babel_imagenet_dataset import corrections
     from babel_imagenet_dataset.release import load_labels, load_prompts
 
+    decided = corrections.with_own(correction or [])
     console = Console()
     if source is not Source.RELEASE or dry_run or wordnet:
         if labels is not None:
@@ -89,7 +98,7 @@ def build(
         labels, languages = str(chosen), "all"
     label_file, prompt_file = load_labels(labels), load_prompts(prompts)
     console.print(f"labels: {label_file.path}\nprompts: {prompt_file.path}", highlight=False, soft_wrap=True)
-    written = _build(console, label_file, prompt_file, out, languages)
+    written = _build(console, label_file, prompt_file, out, languages, decided)
     _print_summary(console, written)
     if with_metric:
         copied = copy_metric(written.path.parent)
@@ -128,7 +137,14 @@ def copy_metric(folder: Path) -> Path:
     return target
 
 
-def _build(console: Console, labels: LabelFile, prompts: PromptFile, out: Path, languages: str) -> Build:
+def _build(
+    console: Console,
+    labels: LabelFile,
+    prompts: PromptFile,
+    out: Path,
+    languages: str,
+    decided: Sequence[SheetRow],
+) -> Build:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from babel_imagenet_dataset.export import build as write
@@ -141,6 +157,7 @@ def _build(console: Console, labels: LabelFile, prompts: PromptFile, out: Path, 
             prompts,
             out,
             selectors=languages,
+            decided=decided,
             report=lambda name, number, total: progress.update(task, completed=number, total=total, description=name),
         )
 
@@ -161,4 +178,7 @@ def _print_summary(console: Console, written: Build) -> None:
         table.add_row(name, f"{len(rows):,}", *(f"{n:,}" for n in sums))
     console.print(table)
     size = f"{written.n_bytes / 1e6:.1f} MB"
+    for row in written.refused:
+        told = f"decision refused: {row.language}, class {row.class_index}: its label is not {row.old!r}"
+        console.print(told, highlight=False, soft_wrap=True, markup=False, style="yellow")
     console.print(f"wrote {written.path} ({size}, {written.n_prompts:,} templates)", highlight=False, soft_wrap=True)

@@ -117,9 +117,12 @@ def _from_babelnet(console: Console, options: SourceOptions) -> Selection | None
         _crawl(console, folder, config, options)
     crawled = read_crawl(folder, config)
     for wnid, problem in crawled.malformed:
-        console.print(f"left out, malformed: {wnid}, sense {problem.place}: {problem.reason}", highlight=False)
+        console.print(
+            f"left out, malformed: {wnid}, sense {problem.place}: {problem.reason}", highlight=False, markup=False
+        )
     if crawled.absent:
-        console.print(f"BabelNet has nothing for {len(crawled.absent)} synsets: {', '.join(crawled.absent[:10])} …")
+        some = ", ".join(crawled.absent[:10]) + (" …" if len(crawled.absent) > 10 else "")
+        console.print(f"BabelNet has nothing for {len(crawled.absent)} synsets: {some}", highlight=False)
     return from_babelnet(crawled, codes or None, MIN_CLASSES if options.all_languages else 0)
 
 
@@ -169,6 +172,7 @@ def _from_wordnets(console: Console, options: SourceOptions) -> Selection:
                 f"licence {wordnet.license or 'not stated'}",
                 highlight=False,
                 soft_wrap=True,
+                markup=False,
             )
             wordnets.append(wordnet)
     wanted = None if options.languages == "all" else crawl_codes(options.languages)
