@@ -25,7 +25,7 @@ COLUMNS = {
     "changed": "labels that cleaning changes, or sets to null",
     "null": "labels that cleaning sets to null",
     "human": "labels equal to the name that people gave the class, of those compared",
-    "wrong, by meaning": "share of labels that mean another thing, 95 % interval or bound",
+    "wrong, by meaning": "share of labels that mean another thing, 95 % (the paper: under 0.01)",
     "wrong, judged": "share of judged labels that are wrong, Wilson's 95 % interval",
 }
 """What each column of the table of languages says."""
@@ -130,21 +130,16 @@ def write_table(
     write_text(path, buffer.getvalue())
 
 
-def meaning(share: WrongShare | None) -> str:
-    """Give the estimate as text; empty where meaning was not looked at."""
-    if share is None:
-        return ""
-    if share.share is None or share.interval is None:
-        return share.status
-    return f"at most {share.interval[1]:.2f}" if share.status == "upper bound" else _share(share.share, share.interval)
-
-
 def judgement(rate: ErrorRate | None) -> str:
     """Give the rate of filled sheets as text; empty where nothing was judged."""
-    return "" if rate is None else _share(rate.rate, rate.interval)
+    from babel_eval.reporting.audits import share_text
+
+    return "" if rate is None else share_text("", rate.rate, rate.interval)
 
 
 def _cells(row: LanguageAudit, share: WrongShare | None, rate: ErrorRate | None) -> dict[str, str]:
+    from babel_eval.reporting.audits import share_text
+
     return {
         "classes": str(row.n_classes),
         "no win": str(row.n_cannot_win),
@@ -154,7 +149,7 @@ def _cells(row: LanguageAudit, share: WrongShare | None, rate: ErrorRate | None)
         "changed": str(row.n_changed),
         "null": str(row.n_null),
         "human": f"{row.human.n_equal}/{row.human.n_classes}" if row.human else "",
-        "wrong, by meaning": meaning(share),
+        "wrong, by meaning": share_text(share.status, share.share, share.interval) if share else "",
         "wrong, judged": judgement(rate),
     }
 
@@ -210,7 +205,3 @@ def _print_whole(console: Console, table: Table) -> None:
         console.print(table)
     finally:
         console.width = width
-
-
-def _share(share: float | None, interval: tuple[float, float] | None) -> str:
-    return "" if share is None or interval is None else f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

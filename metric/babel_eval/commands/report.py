@@ -10,7 +10,8 @@ import typer
 
 def report(
     files: Annotated[
-        list[Path], typer.Argument(help="result files (zero-shot, retrieval) and CSV tables: model, language, scores")
+        list[Path],
+        typer.Argument(help="result files (zero-shot, retrieval), CSV tables (model, language, scores), an audit"),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", help="folder for the page, or file for a table; default: report, terminal")

@@ -17,6 +17,7 @@ from babel_eval.correlation.scatter import score_title
 from babel_eval.reporting import classes as report_classes
 from babel_eval.reporting import pairs as report_pairs
 from babel_eval.reporting import view as report_view
+from babel_eval.reporting.audits import audit_rows, audit_view, take_audit
 from babel_eval.reporting.charts import Chart, charts, curse_chart, drawn, pair_chart
 from babel_eval.reporting.classes import ClassTable, class_rows, class_table, flag_rows
 from babel_eval.reporting.data import ReportData, Row, best_models, gather, group_means
@@ -37,6 +38,7 @@ class Report:
       flags: counts of flags a language; empty without labels.
       comparisons: every pair of runs, see `pairs.compare_runs`.
       notes: what could not be shown, and why.
+      audit: what `babel-imagenet audit` wrote; None where it was not given.
     """
 
     data: ReportData
@@ -44,6 +46,7 @@ class Report:
     flags: list[Row] = field(default_factory=list)
     comparisons: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    audit: dict[str, Any] | None = None
 
     @property
     def has_classes(self) -> bool:
@@ -55,14 +58,15 @@ def make_report(files: Sequence[Path | str], labels: LabelFile | None = None) ->
     """Read result files and compute everything that a report shows.
 
     Args:
-      files: zero-shot and retrieval results, ours or the reference's, and CSV tables of other tasks.
+      files: zero-shot and retrieval results, ours or the reference's, CSV tables of other tasks, and an audit.
       labels: for flags and for the page of classes; None leaves both out.
     """
-    data = gather(files)
+    results, audit = take_audit(files)
+    data = gather(results)
     table = class_table(data, labels) if labels is not None else None
     comparisons, notes = report_pairs.compare_runs(data)
     notes = [*data.notes, *(table.notes if table else ()), *notes, *report_view.notes(data)]
-    return Report(data, table, flag_rows(table) if table else [], comparisons, notes)
+    return Report(data, table, flag_rows(table) if table else [], comparisons, notes, audit)
 
 
 def write_page(report: Report, folder: Path | str, *, title: str, pictures: Sequence[str] = ()) -> Path:
@@ -107,8 +111,11 @@ def render_page(report: Report, title: str) -> str:
         "specs": Markup(json.dumps(specs, ensure_ascii=False).replace("<", "\\u003c")),
         "vega": Markup(runtime().replace("</script", "<\\/script")),
     }
-    view = report_view.context(report.data, report.classes, report.flags, report.comparisons, report.notes)
-    return environment.get_template("report.html.j2").render(title=title, **asset, **parts, **view)
+    audit = audit_view(report.audit)
+    view = report_view.context(
+        report.data, report.classes, report.flags, report.comparisons, report.notes, has_audit=audit is not None
+    )
+    return environment.get_template("report.html.j2").render(title=title, audit=audit, **asset, **parts, **view)
 
 
 def csv_tables(report: Report) -> dict[str, Iterable[Sequence[Any]]]:
@@ -123,6 +130,7 @@ def csv_tables(report: Report) -> dict[str, Iterable[Sequence[Any]]]:
         "failures": _table(data.failures),
         "curse": _table([row for quantity in QUANTITIES if (c := curse_chart(data, quantity)) for row in c.rows]),
         "flags": _table(report.flags),
+        "audit": _table(audit_rows(report.audit)) if report.audit else [],
         "comparisons": _table(report.comparisons),
         "retrieval": _table(data.recalls),
         "correlations": _table(report_view.correlation_rows(data)),

@@ -29,7 +29,13 @@ MEASURES = {
 
 
 def context(
-    data: ReportData, classes: ClassTable | None, flags: Sequence[Row], comparisons: Sequence[Row], notes: Sequence[str]
+    data: ReportData,
+    classes: ClassTable | None,
+    flags: Sequence[Row],
+    comparisons: Sequence[Row],
+    notes: Sequence[str],
+    *,
+    has_audit: bool = False,
 ) -> dict[str, Any]:
     """Give what the template names, apart from title, style, scripts and packed data."""
     known = {name for name in MEASURES if any(row[name] is not None for row in data.rows)}
@@ -38,7 +44,7 @@ def context(
     has_classes = classes is not None and bool(classes.right)
     return {
         "lede": _lede(data),
-        "sections": _sections(has_classes, bool(flags), bool(comparisons), bool(data.recalls)),
+        "sections": _sections(has_classes, bool(flags) or has_audit, bool(comparisons), bool(data.recalls)),
         "prompt_options": [(p, PROMPTS.get(p, p)) for p in data.prompts],
         "group_options": [("", "all groups"), *((g, GROUP_NAMES[g]) for g in GROUPS)],
         "script_options": [("", "all scripts"), *((s, s) for s in sorted({x["script"] for x in data.languages}))],
