@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 TOKEN_POLICIES = ("strict", "skip", "fallback")
@@ -24,7 +25,17 @@ class EvaluateConfig:
     )
     labels: str | None = field(default=None, metadata={"help": "label file or release; default: the installed one"})
     device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
-    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
+    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16; the latter are compared with fp32 first"})
+    compile: bool = field(
+        default=False, metadata={"help": "compile the towers; they are compared with plain ones first"}
+    )
+    precision_sample: int = field(
+        default=512, metadata={"help": "photos of the comparison with fp32; 0 goes without it, and the result says so"}
+    )
+    reference_mode: bool = field(
+        default=False,
+        metadata={"help": "compute as the reference runner does, to compare with its files (docs/paper.md)"},
+    )
     batch_size: int = field(default=32, metadata={"help": "photos a batch"})
     workers: int = field(default=2, metadata={"help": "threads that decode photos"})
     language_token: str = field(
@@ -49,6 +60,10 @@ class EvaluateConfig:
             raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")
         if self.batch_size < 1 or self.workers < 1:
             raise ValueError(f"batch size and workers must be at least 1, got {self.batch_size} and {self.workers}")
+        if self.precision_sample < 0:
+            raise ValueError(f"--precision-sample must be 0 or a number of photos, got {self.precision_sample}")
+        if self.reference_mode and (self.dtype != "fp32" or self.compile):
+            raise ValueError("--reference-mode computes as the reference does: give neither --dtype nor --compile")
         if self.resume and self.overwrite:
             raise ValueError("--resume keeps a result file and --overwrite replaces it: choose one")
 
@@ -56,3 +71,48 @@ class EvaluateConfig:
     def prompt_sets(self) -> tuple[str, ...]:
         """The prompt sets asked for, each once, in order."""
         return tuple(dict.fromkeys(p.strip() for p in self.prompts.split(",") if p.strip()))
+
+
+@dataclass(frozen=True)
+class RetrieveConfig:
+    """Settings of a run; the help texts are the command line's."""
+
+    model: str = field(metadata={"help": "model string, e.g. conse-e5 or open_clip:NAME@TAG"})
+    dataset: str = field(metadata={"help": "JSON, captions.jsonl, a folder of XTD or xFlickrCO, or hf:NAME:SPLIT"})
+    out: str = field(metadata={"help": "JSON file for the results"})
+    image_root: str | None = field(default=None, metadata={"help": "folder of the photos, where they are files"})
+    languages: str = field(default="all", metadata={"help": "the set's own names or codes, de,jp; or all"})
+    k: tuple[int, ...] = field(default=(1, 5, 10), metadata={"help": "cut-offs of recall, at most the gallery"})
+    image_column: str = field(default="image", metadata={"help": "column of the photo (hf:)"})
+    caption_column: str = field(default="caption", metadata={"help": "column of a caption or a list of them (hf:)"})
+    language_column: str = field(default="language", metadata={"help": "column of the language (hf:)"})
+    device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
+    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
+    batch_size: int = field(default=32, metadata={"help": "photos a batch"})
+    language_token: str = field(
+        default="fallback",
+        metadata={"help": "languages that a model with language tokens (NLLB) lacks: strict, skip or fallback"},
+    )
+    store: str | None = field(default=None, metadata={"help": "folder of kept features; default: the user's cache"})
+    n_resamples: int = field(default=10_000, metadata={"help": "resamples of an interval"})
+    seed: int = field(default=0, metadata={"help": "of the resamples"})
+    allow_missing_images: bool = field(default=False, metadata={"help": "leave out photos that cannot be read"})
+    allow_blank_captions: bool = field(default=False, metadata={"help": "leave out blank captions"})
+    overwrite: bool = field(default=False, metadata={"help": "replace an existing result file"})
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 1:
+            raise ValueError(f"k must be whole numbers of at least 1, got {self.k}")
+        if self.language_token not in TOKEN_POLICIES:
+            allowed = ", ".join(TOKEN_POLICIES)
+            raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")
+        if self.batch_size < 1 or self.n_resamples < 100:
+            raise ValueError(
+                "batch size must be at least 1 and resamples at least 100, "
+                f"got {self.batch_size} and {self.n_resamples}"
+            )
+
+
+def help_texts(config: type) -> Callable[[str], str]:
+    """Give a function that finds the help text of a field of some settings, for the command line."""
+    return lambda name: str(config.__dataclass_fields__[name].metadata["help"])  # type: ignore[attr-defined]

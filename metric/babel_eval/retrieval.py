@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from babel_eval.captions import CaptionSet, load_captions, photos_of
+from babel_eval.config import RetrieveConfig
 from babel_eval.correlation.joining import code_of
+from babel_eval.encoders.base import LanguageSkipped
 from babel_eval.encoding import kept_features
 from babel_eval.images import ImageFeatures
 from babel_eval.results import model_meta, plain
@@ -26,34 +28,6 @@ if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
 
 _SHORT = {"text_to_image": "t2i", "image_to_text": "i2t"}
-
-
-@dataclass(frozen=True)
-class RetrieveConfig:
-    """Settings of a run; the help texts are the command line's."""
-
-    model: str = field(metadata={"help": "model string, e.g. conse-e5 or open_clip:NAME@TAG"})
-    dataset: str = field(metadata={"help": "JSON, captions.jsonl, a folder of XTD or xFlickrCO, or hf:NAME:SPLIT"})
-    out: str = field(metadata={"help": "JSON file for the results"})
-    image_root: str | None = field(default=None, metadata={"help": "folder of the photos, where they are files"})
-    languages: str = field(default="all", metadata={"help": "the set's own names or codes, de,jp; or all"})
-    k: tuple[int, ...] = field(default=(1, 5, 10), metadata={"help": "cut-offs of recall, at most the gallery"})
-    image_column: str = field(default="image", metadata={"help": "column of the photo (hf:)"})
-    caption_column: str = field(default="caption", metadata={"help": "column of a caption or a list of them (hf:)"})
-    language_column: str = field(default="language", metadata={"help": "column of the language (hf:)"})
-    device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
-    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
-    batch_size: int = field(default=32, metadata={"help": "photos a batch"})
-    store: str | None = field(default=None, metadata={"help": "folder of kept features; default: the user's cache"})
-    n_resamples: int = field(default=10_000, metadata={"help": "resamples of an interval"})
-    seed: int = field(default=0, metadata={"help": "of the resamples"})
-    allow_missing_images: bool = field(default=False, metadata={"help": "leave out photos that cannot be read"})
-    allow_blank_captions: bool = field(default=False, metadata={"help": "leave out blank captions"})
-    overwrite: bool = field(default=False, metadata={"help": "replace an existing result file"})
-
-    def __post_init__(self) -> None:
-        if not self.k or min(self.k) < 1:
-            raise ValueError(f"k must be whole numbers of at least 1, got {self.k}")
 
 
 def run(
@@ -72,7 +46,8 @@ def run(
       on_row: called with each row once it is written.
 
     Returns:
-      what the file holds: `meta`, `results` (one row a language), `macro` (means over languages, with `n_languages`).
+      what the file holds: `meta`, `results` (one row a language), `failures` (languages that the encoder refused, with
+      their `status`), `macro` (means over languages, with `n_languages`).
 
     Raises:
       FileExistsError: the file is there and `overwrite` was not asked for.
@@ -90,15 +65,16 @@ def run(
     if encoder is None:
         from babel_eval.encoders import load_encoder
 
-        encoder = load_encoder(config.model, device=config.device, dtype=config.dtype)
+        options = {"device": config.device, "dtype": config.dtype, "language_token": config.language_token}
+        encoder = load_encoder(config.model, **options)
     store = FeatureStore(config.store or default_store())
     images = kept_features(encoder, photos, store, batch_size=config.batch_size, progress=progress)
     if images.problems and not config.allow_missing_images:
         raise ValueError(_missing(captions.name, images.problems))
-    content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images), "results": []}
+    content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images), "results": [], "failures": []}
     for name in names:
         row = score_captions(encoder, captions, name, images, config)
-        content["results"].append(plain(row))
+        content["results" if row["status"] == "ok" else "failures"].append(plain(row))
         content["macro"] = macro(content["results"])
         write_json(config.out, content)
         if on_row:
@@ -110,6 +86,8 @@ def score_captions(
     encoder: Encoder, captions: CaptionSet, name: str, images: ImageFeatures, config: RetrieveConfig
 ) -> dict[str, Any]:
     """Give the row of one language: recalls under the reference's names, ranks, intervals, and what was left out.
+
+    Where the encoder refuses the language's captions the row holds its `status` alone, `failed: why` or `skipped: why`.
 
     Raises:
       ValueError: a photo without a caption in this language, or a cut-off larger than a gallery.
@@ -126,13 +104,19 @@ def score_captions(
         own += [place] * len(good)
     if not texts:
         raise ValueError(f"{captions.name}: {name} has no caption of a photo at hand")
-    features = encoder.encode_texts(texts, code)
+    try:
+        features = encoder.encode_texts(texts, code)
+        token_use = getattr(encoder, "token_use", lambda *_: None)(texts, code)
+    except ValueError as error:
+        what = "skipped" if isinstance(error, LanguageSkipped) else "failed"
+        return {"lang": name, "code": code, "status": f"{what}: {error}"}
     ranks = rank_pairs(own, text_features=features, image_features=images.features[[row for row, _ in kept]])
     scores = score_retrieval(ranks, own, k=config.k, n_resamples=config.n_resamples, seed=config.seed)
     return {
         "lang": name,
         "code": code,
         **{_short(figure): value for figure, value in scores.items()},
+        **({} if token_use is None else {"language_token": token_use}),
         "n_photos_without_caption": len(images.ids) - len(kept),
         "n_blank_captions": sum(not c.strip() for c_ in of_photo.values() for c in c_),
         "status": "ok",
@@ -140,8 +124,12 @@ def score_captions(
 
 
 def macro(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Give the mean over languages of each figure, and how many languages it holds."""
+    """Give the mean over languages of each figure, and how many languages it holds.
+
+    English is the yardstick and enters no mean, unless it is the only language.
+    """
     rows = list(rows)
+    rows = [row for row in rows if row["code"] != "EN"] or rows
     names = [n for n, v in rows[0].items() if isinstance(v, float)] if rows else []
     return {"n_languages": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in names}}
 

@@ -10,7 +10,8 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from babel_eval.reporting.data import best_models, gather, group_means, short_names
+from babel_eval.correlation.joining import short_names
+from babel_eval.reporting.data import best_models, gather, group_means
 from babel_eval.reporting.report import csv_tables, make_report, write_page
 from babel_eval.reporting.tables import render
 from babel_eval.results import Predictions, ResultWriter

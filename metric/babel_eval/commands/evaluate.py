@@ -9,12 +9,9 @@ from typing import Annotated
 
 import typer
 
-from babel_eval.config import EvaluateConfig
+from babel_eval.config import EvaluateConfig, help_texts
 
-
-def help_of(name: str) -> str:
-    """Give the help text that stands at a field of the settings."""
-    return str(EvaluateConfig.__dataclass_fields__[name].metadata["help"])
+help_of = help_texts(EvaluateConfig)
 
 
 def evaluate(
@@ -27,6 +24,11 @@ def evaluate(
     labels: Annotated[str | None, typer.Option("--labels", help=help_of("labels"))] = None,
     device: Annotated[str | None, typer.Option("--device", help=help_of("device"))] = None,
     dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
+    compile: Annotated[bool, typer.Option("--compile/--no-compile", help=help_of("compile"))] = False,
+    precision_sample: Annotated[int, typer.Option("--precision-sample", help=help_of("precision_sample"))] = 512,
+    reference_mode: Annotated[
+        bool, typer.Option("--reference-mode/--no-reference-mode", help=help_of("reference_mode"))
+    ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", help=help_of("batch_size"))] = 32,
     workers: Annotated[int, typer.Option("--workers", help=help_of("workers"))] = 2,
     language_token: Annotated[str, typer.Option("--language-token", help=help_of("language_token"))] = "fallback",

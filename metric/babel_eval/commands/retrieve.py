@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from babel_eval.config import RetrieveConfig, help_texts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+help_of = help_texts(RetrieveConfig)
+
 
 def retrieve(
-    model: Annotated[str, typer.Option("--model", help="model string, e.g. conse-e5 or open_clip:NAME@TAG")],
-    dataset: Annotated[
-        str, typer.Option("--dataset", help="JSON, captions.jsonl, a folder of XTD or xFlickrCO, or hf:NAME:SPLIT")
-    ],
-    out: Annotated[str, typer.Option("--out", help="JSON file for the results")],
-    image_root: Annotated[str | None, typer.Option("--image-root", help="folder of the photos")] = None,
-    languages: Annotated[str, typer.Option("--languages", help="the set's own names or codes, de,jp; or all")] = "all",
-    k: Annotated[str, typer.Option("--k", help="cut-offs of recall, at most the gallery")] = "1,5,10",
-    image_column: Annotated[str, typer.Option("--image-column", help="of an hf: dataset")] = "image",
-    caption_column: Annotated[str, typer.Option("--caption-column", help="of an hf: dataset")] = "caption",
-    language_column: Annotated[str, typer.Option("--language-column", help="of an hf: dataset")] = "language",
-    device: Annotated[str | None, typer.Option("--device", help="cuda, cuda:1, mps or cpu")] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="fp32, bf16 or fp16")] = "fp32",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="photos a batch")] = 32,
-    store: Annotated[str | None, typer.Option("--store", help="folder of kept features")] = None,
-    n_resamples: Annotated[int, typer.Option("--resamples", min=100, help="resamples of an interval")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="of the resamples")] = 0,
+    model: Annotated[str, typer.Option("--model", help=help_of("model"))],
+    dataset: Annotated[str, typer.Option("--dataset", help=help_of("dataset"))],
+    out: Annotated[str, typer.Option("--out", help=help_of("out"))],
+    image_root: Annotated[str | None, typer.Option("--image-root", help=help_of("image_root"))] = None,
+    languages: Annotated[str, typer.Option("--languages", "--language", help=help_of("languages"))] = "all",
+    k: Annotated[str, typer.Option("--k", help=help_of("k"))] = "1,5,10",
+    image_column: Annotated[str, typer.Option("--image-column", help=help_of("image_column"))] = "image",
+    caption_column: Annotated[str, typer.Option("--caption-column", help=help_of("caption_column"))] = "caption",
+    language_column: Annotated[str, typer.Option("--language-column", help=help_of("language_column"))] = "language",
+    device: Annotated[str | None, typer.Option("--device", help=help_of("device"))] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
+    batch_size: Annotated[int, typer.Option("--batch-size", help=help_of("batch_size"))] = 32,
+    language_token: Annotated[str, typer.Option("--language-token", help=help_of("language_token"))] = "fallback",
+    store: Annotated[str | None, typer.Option("--store", help=help_of("store"))] = None,
+    n_resamples: Annotated[int, typer.Option("--resamples", help=help_of("n_resamples"))] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help=help_of("seed"))] = 0,
     allow_missing_images: Annotated[
-        bool, typer.Option("--allow-missing-images/--no-allow-missing-images", help="leave out photos that are missing")
+        bool, typer.Option("--allow-missing-images/--no-allow-missing-images", help=help_of("allow_missing_images"))
     ] = False,
     allow_blank_captions: Annotated[
-        bool, typer.Option("--allow-blank-captions/--no-allow-blank-captions", help="leave out blank captions")
+        bool, typer.Option("--allow-blank-captions/--no-allow-blank-captions", help=help_of("allow_blank_captions"))
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite/--no-overwrite", help="replace an existing result file")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite/--no-overwrite", help=help_of("overwrite"))] = False,
 ) -> None:
     """Measure retrieval of photos by captions, and of captions by photos, in each language."""
     settings = dict(locals())
@@ -41,25 +47,45 @@ def retrieve(
         settings["k"] = tuple(int(part) for part in k.split(","))
     except ValueError as error:
         raise ValueError(f"--k {k!r}: a comma list of whole numbers is needed, 1,5,10") from error
+    config = RetrieveConfig(**settings)
     from rich.console import Console
-    from rich.table import Table
 
-    from babel_eval.retrieval import RetrieveConfig, run
-    from babel_eval.tables import interval, percent
+    from babel_eval.retrieval import run
 
     console = Console()
-    found = run(RetrieveConfig(**settings), progress=console.is_terminal)
-    names = [f"{side}_r@{n}" for side in ("t2i", "i2t") for n in settings["k"]]
-    table = Table(title=f"{model} on {found['meta']['dataset']['name']}", title_justify="left", header_style="bold")
-    for name in ("lang", "photos", "captions", *names):
-        table.add_column(name, justify="left" if name == "lang" else "right")
+    found = run(config, progress=console.is_terminal)
+    for side, text in (("t2i", "photos by captions"), ("i2t", "captions by photos")):
+        console.print(_table(found, f"{model} on {found['meta']['dataset']['name']}: {text}", side, config.k))
+    _print_left_out(console, found)
+    console.print(f"results: {out}")
+    if any(row["status"].startswith("failed") for row in found["failures"]):
+        raise typer.Exit(1)
+
+
+def _table(found: Mapping[str, Any], title: str, side: str, k: Sequence[int]) -> Table:
+    """Give a table of one direction: recalls in percent with their intervals, a line a language, the mean last.
+
+    English is in no mean.
+    """
+    from babel_eval.tables import interval, new_table, percent
+
+    columns = [name for cutoff in k for name in (f"R@{cutoff}", "95 %")]
+    table = new_table(title, ("lang",), ("photos", "captions", *columns))
     for row in found["results"]:
-        cells = [f"{percent(row[n])}\n[dim]{interval(row[f'{n}_interval'])}[/]" for n in names]
+        scores = [f"{side}_r@{cutoff}" for cutoff in k]
+        cells = [cell for name in scores for cell in (percent(row[name]), interval(row[f"{name}_interval"]))]
         table.add_row(row["lang"], str(row["n_images"]), str(row["n_texts"]), *cells)
-    table.add_section()
-    means = [percent(found["macro"][n]) for n in names]
-    table.add_row(f"mean of {found['macro']['n_languages']}", "", "", *means)
-    console.print(table)
+    if found["results"]:
+        means = [cell for cutoff in k for cell in (percent(found["macro"][f"{side}_r@{cutoff}"]), "")]
+        table.add_section()
+        table.add_row(f"mean of {found['macro']['n_languages']}", "", "", *means)
+    return table
+
+
+def _print_left_out(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the languages without a number, and the captions and photos that were left out on request."""
+    for row in found["failures"]:
+        console.print(f"[yellow]{row['lang']}: {row['status']}[/]")
     for row in found["results"]:
         if row["n_blank_captions"] or row["n_photos_without_caption"]:
             console.print(
@@ -68,7 +94,6 @@ def retrieve(
             )
     for missing in found["meta"]["dataset"]["missing"]:
         console.print(f"[yellow]photo left out: {missing['photo']}: {missing['why']}[/]")
-    console.print(f"results: {out}")
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ from babel_eval.results import Results
 from babel_imagenet_dataset.languages import GROUPS, group
 
 ENGLISH = "EN"
+QUANTITIES = ("parameters", "training_languages")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Curse:
       gaps: model → group → mean gap over the group's languages, a fraction.
       facts: model → what is known of it.
       by_encoder: text encoder → group → mean gap over its models.
-      slopes: group → quantity (`parameters`, `training_languages`) → slope, None below 3 models or where the quantity
+      slopes: group → quantity out of `QUANTITIES` → slope, None below 3 models or where the quantity
         is the same for all.
     """
 
@@ -139,7 +140,7 @@ def curse_of_multilinguality(
         gaps,
         known,
         _by_encoder(gaps, known),
-        {g: {q: _slope_of(g, q, gaps, known) for q in ("parameters", "training_languages")} for g in groups},
+        {g: {q: _slope_of(g, q, gaps, known) for q in QUANTITIES} for g in groups},
     )
 
 

@@ -74,6 +74,12 @@ def code_of(name: str, aliases: Mapping[str, str] = LANGUAGE_ALIASES) -> str:
     return aliases.get(name.strip().lower()) or language(name).code
 
 
+def short_names(names: Sequence[str]) -> list[str]:
+    """Shorten model names to what tells them apart: without the owner and the tag where that is enough."""
+    shortest = [name.rsplit("/", 1)[-1].split("@")[0] for name in names]
+    return [s if shortest.count(s) == 1 else name for s, name in zip(shortest, names, strict=True)]
+
+
 def read_scores(path: Path | str, aliases: Mapping[str, str] = LANGUAGE_ALIASES) -> list[Score]:
     """Read the scores of a zero-shot or retrieval result file (ours or the reference's), or of a CSV table.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from babel_eval.correlation.curse import ENGLISH, Curse, curse_of_multilinguality
 from babel_eval.correlation.figures import Correlation, correlate
-from babel_eval.correlation.joining import Joined, Score, join, read_scores
+from babel_eval.correlation.joining import Joined, Score, join, read_scores, short_names
 from babel_eval.results import Results, predictions_path, read_results
 from babel_imagenet_dataset.languages import GROUPS, group, language
 
@@ -166,12 +166,6 @@ def best_models(data: ReportData) -> list[Row]:
             }
         )
     return found
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Shorten model names to what tells them apart: without the owner and the tag where that is enough."""
-    shortest = [name.rsplit("/", 1)[-1].split("@")[0] for name in names]
-    return [s if shortest.count(s) == 1 else name for s, name in zip(shortest, names, strict=True)]
 
 
 def _split(files: Sequence[Path | str]) -> tuple[list[Results], list[Score]]:
