@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from babel_eval.commands import audit, build, correlate, demo, evaluate, languages, models, push, report, retrieve
+from babel_eval.commands import (
+    audit,
+    build,
+    correlate,
+    demo,
+    evaluate,
+    languages,
+    models,
+    push,
+    report,
+    retrieve,
+    translate,
+)
 
 app = typer.Typer(
     name="babel-imagenet",
@@ -17,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing the boxes takes longer than all the rest of --help
 )
-for module in (build, audit, languages, models, evaluate, demo, retrieve, correlate, report, push):
+for module in (build, audit, languages, models, evaluate, demo, retrieve, correlate, report, translate, push):
     module.register(app)
 
 

@@ -136,7 +136,7 @@ class TranslatedTemplate:
 
     def released_form(self) -> str:
         """Give the template as the reference writes it: blanks around the slot, a lost slot at the end."""
-        return self.translation if self.translation is not None else f"{self.first} {{}}"
+        return self.translation if self.translation is not None else f"{self.first.replace('{}', '')} {{}}"
 
 
 def translate_templates(
@@ -169,13 +169,20 @@ def translate_templates(
         firsts = firsts if number else list(made)
         for row, text in zip(open_, made, strict=True):
             if marker in text:
-                done[row] = (marker, text.replace(marker, " {} ", 1).replace(marker, ""))
+                done[row] = (marker, _with_slot(text, marker))
     return [
         TranslatedTemplate(template, done[row][1], done[row][0], firsts[row])
         if row in done
         else TranslatedTemplate(template, None, None, firsts[row])
         for row, template in enumerate(templates)
     ]
+
+
+def _with_slot(text: str, marker: str) -> str:
+    """Put the slot where the marker first stands; further markers, and slots that the model made up, go."""
+    before, _, after = text.partition(marker)
+    rest = after.replace(marker, "").replace("{}", "")
+    return before.replace("{}", "") + " {} " + rest
 
 
 def translate_file(
@@ -234,6 +241,12 @@ def target_of(language: str, text: str = "") -> str:
     if token is None:
         raise ValueError(f"NLLB does not know {language!r}; it knows {len(TOKENS)} of the languages")
     return token
+
+
+def read_translations(path: Path | str) -> dict[str, str]:
+    """Give what a file of `translate_file` holds, translation by text; a line that is being written is left out."""
+    lines = Path(path).read_bytes().rpartition(b"\n")[0].decode("utf-8").split("\n")
+    return dict(json.loads(line) for line in lines[1:])
 
 
 def _read(path: Path, head: dict[str, Any]) -> dict[str, str]:

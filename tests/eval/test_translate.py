@@ -5,8 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from babel_eval.cli import app
+from babel_eval.commands.translate import translate_into
 from babel_eval.translate import MARKERS, NLLB, target_of, translate_file, translate_templates
+from babel_imagenet_dataset.audit import flag_templates
+from babel_imagenet_dataset.prompts import clean
+from babel_imagenet_dataset.release import load_prompts
 
 TEXTS = ["a photo of a dog", "graffiti of a cat.", "dog", "the small plastic house in a video game", "dog"]
 
@@ -158,3 +164,42 @@ def test_targets_are_named_by_babelnets_code() -> None:
     assert target_of("LO") == "lao_Laoo"
     with pytest.raises(ValueError, match="NLLB does not know 'NV'"):
         target_of("NV")
+
+
+def test_slots_that_the_model_made_up_do_not_stand_beside_the_one() -> None:
+    class Braces(Recorder):
+        def translate(self, texts: Sequence[str], target: str) -> list[str]:
+            return [f"{{}} {text} {{}}" for text in super().translate(texts, target)]
+
+    kept, lost = (translate_templates(Braces(names), ["a {}"], "deu_Latn")[0] for names in ((), MARKERS))
+    assert kept.released_form().split() == ["a", "{}"]
+    assert lost.released_form().split() == ["a", "…", "{}"]
+
+
+def test_a_file_of_templates_is_written_read_back_flagged_and_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    path = tmp_path / "p.json"
+    loses = Recorder(lost=MARKERS)
+    translate_into(Console(width=100), loses, {"DE": "deu_Latn"}, path)
+    assert "DE (deu_Latn): 80 templates, 80 lost their slot" in capsys.readouterr().out
+    translate_into(Console(width=100), Recorder(), {"DE": "deu_Latn", "FR": "fra_Latn"}, path)
+    said = capsys.readouterr().out
+    assert "holds DE already" in said
+    assert "FR (fra_Latn): 80 templates, 0 lost their slot" in said
+    prompts = load_prompts(path)
+    assert all("lost_slot" in flags for flags in flag_templates(prompts.templates["DE"]))
+    assert not any("lost_slot" in flags for flags in flag_templates(prompts.templates["FR"]))
+    assert list(clean(prompts).templates) == ["FR"]
+
+
+def test_the_command_takes_languages_and_hands_the_model_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr("babel_eval.translate.NLLB", lambda *args, **kw: asked.append((*args, kw)) or Recorder())
+    arguments = ["translate-prompts", "--languages", "en,de", "--model", "org/nllb", "--device", "cpu", "--beams", "4"]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "p.json")])
+    assert result.exit_code == 0, result.output
+    assert asked == [("org/nllb", "cpu", "fp32", {"beams": 4})]
+    assert {code: len(made) for code, made in load_prompts(tmp_path / "p.json").templates.items()} == {"DE": 80}
