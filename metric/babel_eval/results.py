@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
 
 # What may differ between a run and its resumption: time, not what is measured.
-PASSING = frozenset({"started", "finished", "versions", "device", "processes"})
+PASSING = frozenset({"started", "finished", "versions", "device", "processes", "precision"})
 
 
 @dataclass(frozen=True)

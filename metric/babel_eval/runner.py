@@ -14,6 +14,7 @@ from babel_eval.config import EvaluateConfig
 from babel_eval.encoders.stored import StoredFeatures
 from babel_eval.encoding import kept_features
 from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, find_photos, name_features
+from babel_eval.precision import load_checked
 from babel_eval.results import Results, ResultWriter, check_target, model_meta, parts_path
 from babel_eval.store import FeatureStore, default_store
 from babel_eval.team import Team, find_team
@@ -69,10 +70,18 @@ def run(
     store = FeatureStore(config.store or default_store())
     if photos is not None:
         store.check()
-    features = features or ClassFeatures(encoder or _load(config, team))
+    precision: dict[str, Any] = {"dtype": config.dtype, "compile": config.compile}
+    if features is None:
+        if encoder is None:
+            languages = [language for language, _ in plan]
+            device = team.device or config.device
+            heard = say if team.leads else None
+            encoder, precision = load_checked(config, device, photos, labels, languages, heard)
+        features = ClassFeatures(encoder)
     images = image_features(config, features.encoder, photos, store, team, progress=progress, say=say)
     scoring = scoring or Scoring()
-    meta = {**_meta(config, features.encoder, images, labels, prompts, scoring), "processes": team.size}
+    meta = _meta(config, features.encoder, images, labels, prompts, scoring)
+    meta.update(precision=precision, processes=team.size)
     zero_shot = ZeroShotRun(features, images, labels, prompts=prompts, scoring=scoring)
     zero_shot.plan(plan)
     keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
@@ -145,13 +154,6 @@ def stored_features(config: EvaluateConfig, encoder: Encoder) -> ImageFeatures:
     return ImageFeatures(ids, class_index, unit_rows(features), ())
 
 
-def _load(config: EvaluateConfig, team: Team) -> Encoder:
-    from babel_eval.encoders import load_encoder
-
-    device = team.device or config.device
-    return load_encoder(config.model, device=device, dtype=config.dtype, language_token=config.language_token)
-
-
 def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
     labels = load_labels(config.labels)
     if not {"nllb", "auto"} & set(config.prompt_sets):
@@ -176,6 +178,7 @@ def _meta(
     """Everything that determines the results, and what passes (`results.PASSING`)."""
     return {
         **model_meta(config.model, config.dtype, encoder),
+        "mode": "reference" if config.reference_mode else "default",
         **({"language_token": config.language_token} if getattr(encoder, "language_tokens", None) else {}),
         "languages": config.languages,
         "prompts": ",".join(REFERENCE_NAMES.get(p, p) for p in config.prompt_sets),

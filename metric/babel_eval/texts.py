@@ -140,7 +140,7 @@ class ClassFeatures:
         team.wait()
 
     def of(self, texts: ClassTexts) -> np.ndarray:
-        """Give float32 [n_classes, dim], rows of length 1, in the order of `texts.labels`.
+        """Give float32 [n_classes, dim] in the order of `texts.labels`; rows of length 1, but see `keeps_lengths`.
 
         Features made elsewhere are looked up by prompt set, language and class index instead.
         """
@@ -171,16 +171,50 @@ class ClassFeatures:
         return means
 
     def _means(self, chunk: _Chunk) -> np.ndarray:
-        """Give float32 [n_labels, dim]: the weighted mean over templates of normalised features, normalised."""
+        """Give float32 [n_labels, dim]: the weighted mean over templates of normalised features, normalised.
+
+        Where the encoder keeps lengths (see `keeps_lengths`), features are not normalised before the mean, and after it
+        only where there is more than one template.
+        """
         texts = [template.replace("{}", label) for label in chunk.labels for template, _ in chunk.templates]
         self.n_texts += len(texts)
-        rows = unit_rows(self.encoder.encode_texts(texts, chunk.language))
+        rows, raw = self.encoder.encode_texts(texts, chunk.language), keeps_lengths(self.encoder)
         weights = np.array([weight for _, weight in chunk.templates], dtype=np.float32)
-        features = rows.reshape(len(chunk.labels), len(weights), -1)
-        return unit_rows(np.einsum("ltd,t->ld", features, weights / weights.sum()))
+        features = (rows if raw else unit_rows(rows)).reshape(len(chunk.labels), len(weights), -1)
+        means = np.einsum("ltd,t->ld", features, weights / weights.sum())
+        return means if raw and weights.sum() == 1 else unit_rows(means)
 
     def _scope(self, texts: ClassTexts) -> tuple[object, ...]:
         return (texts.language if self.encoder.uses_language else None, texts.templates)
 
     def _key(self, texts: ClassTexts, label: str) -> tuple[object, ...]:
         return (*self._scope(texts), label)
+
+
+def keeps_lengths(encoder: Encoder) -> bool:
+    """Say whether class features keep the lengths that the text tower gives them: the reference runner's way.
+
+    It compares photos with the texts of M-CLIP and sentence-transformers by product, not by cosine
+    (`TorchEncoder.imitate_reference`).
+    """
+    return bool(getattr(encoder, "keeps_text_lengths", False))
+
+
+def by_cosine(image_features: np.ndarray, class_features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give features whose order by cosine is the order of the given ones by product.
+
+    Args:
+      image_features: float32 [n_images, dim], rows of length 1.
+      class_features: float32 [n_classes, dim], rows of any length but 0.
+
+    Returns:
+      float32 [n_images, dim + 1] with a column of zeros, and float32 [n_classes, dim + 1], rows of length 1: classes
+      over one power of two, with what is missing to length 1 in the last column. Equal rows stay equal.
+
+    Source: the reduction of Bachrach et al. 2014 (RecSys), section 3.1.
+    """
+    lengths = np.linalg.norm(class_features.astype(np.float64), axis=1)
+    scaled = class_features / np.float32(2.0 ** np.ceil(np.log2(lengths.max())))
+    missing = np.sqrt(np.maximum(0.0, 1.0 - np.square(scaled.astype(np.float64)).sum(axis=1)))
+    classes = np.concatenate([scaled, missing[:, None].astype(np.float32)], axis=1)
+    return np.pad(image_features, ((0, 0), (0, 1))), classes

@@ -16,7 +16,7 @@ from babel_eval.encoders.base import LanguageSkipped
 from babel_eval.encoders.stored import StoredFeatures
 from babel_eval.images import ImageFeatures
 from babel_eval.results import Predictions
-from babel_eval.texts import ClassFeatures, ClassTexts
+from babel_eval.texts import ClassFeatures, ClassTexts, by_cosine, keeps_lengths
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_imagenet_dataset.languages import group
 from babel_imagenet_dataset.prompts import REFERENCE_NAMES, templates
@@ -171,9 +171,10 @@ class ZeroShotRun:
             return LanguageResult({**base, "accuracy": None, "n_images": 0, "status": "no_photos"}, None)
         true_rows = row_of[self._images.class_index[chosen]]
         photos = self._images.features[chosen]
-        predicted, ranks = classify(photos, self._features.of(texts), true_rows)
+        predicted, ranks = self._classify(photos, self._features.of(texts), true_rows)
         is_english = language == ENGLISH
-        english_ranks = ranks if is_english else classify(photos, self._english_features(prompt)[classes], true_rows)[1]
+        english = None if is_english else self._english_features(prompt)[classes]
+        english_ranks = ranks if english is None else self._classify(photos, english, true_rows)[1]
         scores = score_language(
             predicted,
             ranks,
@@ -186,6 +187,13 @@ class ZeroShotRun:
         ids = tuple(self._images.ids[i] for i in chosen)
         predictions = Predictions(ids, self._images.class_index[chosen], classes[predicted], ranks)
         return LanguageResult({**base, **scores, "status": "ok"}, predictions)
+
+    def _classify(
+        self, photos: np.ndarray, class_features: np.ndarray, true_rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if keeps_lengths(self._features.encoder):
+            photos, class_features = by_cosine(photos, class_features)
+        return classify(photos, class_features, true_rows)
 
     def _english_features(self, prompt: str) -> np.ndarray:
         """Give float32 [1000, dim] of the English names under a prompt set, by class index."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from babel_eval.encoders.base import Encoder, choose_device
 
@@ -53,6 +54,7 @@ def load_encoder(
     dtype: str = "fp32",
     language_token: str = "fallback",
     reference_mode: bool = False,
+    compile_towers: bool = False,
 ) -> Encoder:
     """Load the encoder that a model string names.
 
@@ -62,7 +64,8 @@ def load_encoder(
       dtype: `fp32`, `bf16` or `fp16`.
       language_token: what towers that mark the language do where they have no token for it: `strict`, `skip` or
         `fallback` (see `nllb.LanguageTokens`).
-      reference_mode: mark languages as the reference runner does.
+      reference_mode: compute as the reference runner does (`TorchEncoder.imitate_reference`, and its language tokens).
+      compile_towers: compile both towers with `torch.compile`.
 
     Raises:
       ValueError: the family is unknown (the message lists the accepted forms), or its loader refuses the name.
@@ -78,8 +81,19 @@ def load_encoder(
     encoder = import_module(FAMILIES[family].module).load(name, device=choose_device(device), dtype=dtype)
     if getattr(encoder, "language_tokens", None) is not None:
         encoder.use_tokens(language_token, reference=reference_mode)
-    if not has_adapter:
-        return encoder
-    from babel_eval.encoders.peft_adapters import put_on
+    if has_adapter:
+        from babel_eval.encoders.peft_adapters import put_on
 
-    return put_on(encoder, adapter)
+        encoder = put_on(encoder, adapter)
+    if reference_mode or compile_towers:
+        _adjust(encoder, reference_mode=reference_mode, compile_towers=compile_towers)
+    return encoder
+
+
+def _adjust(encoder: Any, *, reference_mode: bool, compile_towers: bool) -> None:
+    if not hasattr(encoder, "imitate_reference"):
+        raise ValueError(f"{encoder.model} computes nothing here: there is no --reference-mode or --compile for it")
+    if reference_mode:
+        encoder.imitate_reference()
+    if compile_towers:
+        encoder.compile()

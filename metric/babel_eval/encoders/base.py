@@ -79,18 +79,55 @@ class TorchEncoder:
       text_fingerprint: 64 hex digits over the text tower's weights and tokenizer, whatever the dtype: what an adapter
         was trained on.
       random_weights: True where the weights were drawn, not learnt (benchmarks); results must say so.
+      reference_normalises_texts: False for families whose text features the reference runner leaves at their lengths.
+      keeps_text_lengths: True where `imitate_reference` asked for those lengths.
+      compiled: True after `compile`.
     """
 
     uses_language = False
     random_weights = False
+    reference_normalises_texts = True
+    keeps_text_lengths = False
+    compiled = False
     dim: int
     device: str
+    fingerprint: str
     image_fingerprint: str
     text_fingerprint: str
     text_model: torch.nn.Module
     _dtype: torch.dtype
     pad_id: int = 0
     full_length: int | None = None
+    _autocast = False
+
+    def imitate_reference(self) -> None:
+        """Compute as the reference runner does: texts keep the lengths it leaves them, and fp16 by autocast on CUDA.
+
+        Language tokens are chosen apart (`use_tokens`).
+        """
+        self.keeps_text_lengths = not self.reference_normalises_texts
+        self._autocast = self.device.startswith("cuda")
+        self.fingerprint = fingerprint_of(self.fingerprint, "reference mode", self._autocast)
+        if self._autocast:
+            self.image_fingerprint = fingerprint_of(self.image_fingerprint, "autocast")
+
+    def compile(self) -> None:
+        """Compile both towers with `torch.compile`; the first batches then take long, and features move a little."""
+        import torch
+
+        self.compiled = True
+        self.fingerprint = fingerprint_of(self.fingerprint, "compiled")
+        self.image_fingerprint = fingerprint_of(self.image_fingerprint, "compiled")
+        self._compiled_pixels = torch.compile(self.forward_pixels)
+        self._compiled_texts = torch.compile(self.forward_texts, dynamic=True)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        import torch
+
+        autocast = torch.autocast("cuda", torch.float16) if self._autocast else nullcontext()
+        with torch.inference_mode(), autocast:
+            yield
 
     @cached_property
     def token_budget(self) -> int:
@@ -129,8 +166,9 @@ class TorchEncoder:
     def _encode_pixels(self, pixels: torch.Tensor) -> np.ndarray:
         import torch
 
-        with torch.inference_mode():
-            features = self.forward_pixels(pixels.to(device=self.device, dtype=getattr(self, "_dtype", torch.float32)))
+        forward = self._compiled_pixels if self.compiled else self.forward_pixels
+        with self._computing():
+            features = forward(pixels.to(device=self.device, dtype=getattr(self, "_dtype", torch.float32)))
         return features.float().cpu().numpy()
 
     def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
@@ -187,10 +225,9 @@ class TorchEncoder:
         return features[where]
 
     def _encode_tokens(self, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-        import torch
-
-        with torch.inference_mode():
-            return self.forward_texts(*self.collate(tokens)).float().cpu().numpy()
+        forward = self._compiled_texts if self.compiled else self.forward_texts
+        with self._computing():
+            return forward(*self.collate(tokens)).float().cpu().numpy()
 
 
 @contextmanager

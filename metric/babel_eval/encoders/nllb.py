@@ -46,8 +46,12 @@ TOKENS: dict[str, tuple[str, ...]] = {
     words[0]: tuple(words[1:]) for entry in _TABLE.replace("\n", " ").split(",") if (words := entry.split())
 }
 
-# The reference runner's choices where they differ (its map is keyed by other codes, and what it lacks is English).
-REFERENCE_TOKENS: dict[str, str] = {"NO": "nno_Latn", "ZH": "zho_Hant", "KU": "ckb_Arab", "KS": "kas_Deva"}
+# The reference runner's choices where they differ. Its map is keyed by other codes, and what it lacks is English; it
+# takes Alemannic for Tosk Albanian, and its token for Santali is none of the tokenizer's, which then is `<unk>`.
+REFERENCE_TOKENS: dict[str, str] = {
+    "NO": "nno_Latn", "ZH": "zho_Hant", "KU": "ckb_Arab", "KS": "kas_Deva", "BJN": "bjn_Latn", "ALS": "als_Latn",
+    "SAT": "<unk>", **dict.fromkeys(("AY", "BE_X_OLD", "BH", "DIN", "QU", "SH", "ZH_YUE"), FALLBACK),
+}  # fmt: skip
 
 # A script's letters as Unicode names them; `Jpan` and `Hang` are written with Chinese characters too.
 _SCRIPT_NAMES = {
@@ -89,7 +93,7 @@ class LanguageTokens:
         Args:
           policy: `fallback` marks them as English, `skip` leaves them out of the run, `strict` refuses them, and
             refuses a language most of whose texts are not in the token's script.
-          reference: choose as the reference runner does (`zh` is always traditional, `no` is Nynorsk, …).
+          reference: choose as the reference runner does (`REFERENCE_TOKENS`).
         """
         if policy not in POLICIES:
             raise ValueError(f"--language-token {policy!r} is unknown; allowed: {', '.join(POLICIES)}")
@@ -120,7 +124,10 @@ class LanguageTokens:
         """Say how a language's labels are marked, for its row in the result file."""
         chosen = self.of(labels, language)
         off = sum(is_off_script(label, token) for label, token in zip(labels, chosen, strict=True))
-        return TokenUse("native" if language in TOKENS else "fallback", dict(Counter(chosen).most_common()), off)
+        is_native = language in TOKENS
+        if self.reference and language in REFERENCE_TOKENS:
+            is_native = REFERENCE_TOKENS[language] != FALLBACK
+        return TokenUse("native" if is_native else "fallback", dict(Counter(chosen).most_common()), off)
 
 
 def token_of(text: str, language: str, *, reference: bool = False) -> str | None:
@@ -129,11 +136,11 @@ def token_of(text: str, language: str, *, reference: bool = False) -> str | None
     Of several tokens it is the one in whose script the text is written, else the first. It depends on nothing but the
     text and the language.
     """
+    if reference and language in REFERENCE_TOKENS:
+        return REFERENCE_TOKENS[language]
     tokens = TOKENS.get(language)
     if tokens is None:
         return None
-    if reference and language in REFERENCE_TOKENS:
-        return REFERENCE_TOKENS[language]
     if len(tokens) == 1:
         return tokens[0]
     return next((token for token in tokens if not is_off_script(text, token)), tokens[0])

@@ -98,7 +98,8 @@ def marked_ids(tokenizer: Any, texts: Sequence[str], tokens: Sequence[str]) -> l
     inner = tokenizer.tokenizer
     plain = inner([tokenizer.clean_fn(text) for text in texts], add_special_tokens=False)["input_ids"]
     marks = inner.convert_tokens_to_ids(list(tokens))
-    unknown = {token for token, mark in zip(tokens, marks, strict=True) if mark == inner.unk_token_id}
+    pairs = zip(tokens, marks, strict=True)
+    unknown = {token for token, mark in pairs if mark == inner.unk_token_id and token != inner.unk_token}
     if unknown:
         raise ValueError(f"the tokenizer has no language token {', '.join(sorted(unknown))}")
     end, room = inner.eos_token_id, tokenizer.context_length - 2
