@@ -119,12 +119,12 @@ def one_language(
         data = training_data(config, encoder, language, labels.languages[language].labels)
     say(accelerator, describe(data, language))
     before = team.first(lambda: measure(config, encoder, language, folder, "before"))
-    run = Run(config, team, encoder, data, folder)
+    run = Run(config, team, encoder, data, folder, language)
     try:
         run.train()
         after = team.first(lambda: measure(config, encoder, language, folder, "after"))
         gains = compare(before, after) if before and after else []
-        run.save(language, gains)
+        run.save(gains)
     finally:
         run.close()
     return gains
@@ -134,7 +134,13 @@ class Run:
     """One training: model, optimiser, loop, save."""
 
     def __init__(
-        self, config: TrainConfig, team: Team, encoder: TorchEncoder, data: TrainingData, folder: Path
+        self,
+        config: TrainConfig,
+        team: Team,
+        encoder: TorchEncoder,
+        data: TrainingData,
+        folder: Path,
+        language: str,
     ) -> None:
         import torch
 
@@ -146,6 +152,7 @@ class Run:
         from babel_adapters.state import Best, Checkpoints, LoopState
 
         self.config, self.team, self.encoder, self.data, self.folder = config, team, encoder, data, folder
+        self.language = language
         self.plan = Plan(data.lengths(), config.batch_size, config.seed)
         batches = config.steps * config.accumulate if config.epochs is None else config.epochs * self.plan.n_batches
         self.n_steps = max(1, math.ceil(batches / config.accumulate))
@@ -175,11 +182,12 @@ class Run:
 
     def train(self) -> None:
         """Pass over the pairs until the steps are made or the held-out loss no longer falls; keep the best weights."""
+        from babel_adapters.data import store_of
         from babel_adapters.linear import solve
         from babel_adapters.progress import Progress
 
         if self.config.method == "linear":
-            return solve(self.model, self.encoder, self.data, self.config.ridge)
+            return solve(self.model, self.encoder, self.data, self.language, self.config.ridge, store_of(self.config))
 
         resumed = self.config.resume and self.checkpoints.load()
         batches = self.plan.from_step(self.state.batch)
@@ -262,7 +270,7 @@ class Run:
                 "Lower --learning-rate, raise --temperature, or use --mixed-precision no"
             )
 
-    def save(self, language: str, gains: list[Gain]) -> None:
+    def save(self, gains: list[Gain]) -> None:
         """Write the adapter with its record and card, and remove the checkpoints."""
         from babel_adapters.saving import save_adapter
 
@@ -270,7 +278,7 @@ class Run:
         state = self.team.accelerator.get_state_dict(self.forward) if sharded else None
         if self.team.is_main:
             save_adapter(
-                self.folder, self.model, state, self.config, self.encoder, self.data, language, gains, self.state
+                self.folder, self.model, state, self.config, self.encoder, self.data, self.language, gains, self.state
             )
             self.checkpoints.remove()
         self.team.wait()

@@ -36,7 +36,8 @@ def config(pairs: Path, tmp_path: Path, **settings: Any) -> TrainConfig:
 def started(base: str, settings: TrainConfig) -> tuple[Any, Any]:
     encoder: Any = load_encoder(base, device="cpu")
     data = training_data(settings, encoder, "LO", ["hcnet"])
-    run = train_adapter.Run(settings, Team(Accelerator(cpu=True)), encoder, data, Path(settings.output_dir) / "lo")
+    folder = Path(settings.output_dir) / "lo"
+    run = train_adapter.Run(settings, Team(Accelerator(cpu=True)), encoder, data, folder, "LO")
     return encoder, run
 
 
@@ -80,7 +81,7 @@ def test_a_saved_adapter_gives_bit_equal_texts(
     plain = encoder.encode_texts(TEXTS, "LO")
     run.train()
     trained = features(encoder, run)
-    run.save("LO", [])
+    run.save([])
     assert not np.array_equal(trained, plain)
     loaded: Any = load_encoder(f"{model}+peft:{run.folder}", device="cpu")
     if method == "adalora":  # peft keeps the ranks that were not cut alone, so sums have fewer terms
@@ -103,7 +104,7 @@ def test_an_adapter_of_another_base_is_refused(base: Callable[[str], str], pairs
     settings = config(pairs_file, tmp_path, model=model, steps=1)
     _, run = started(model, settings)
     run.train()
-    run.save("LO", [])
+    run.save([])
     with pytest.raises(ValueError, match="was trained on"):
         load_encoder(f"{other}+peft:{run.folder}", device="cpu")
 

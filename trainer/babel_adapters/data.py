@@ -103,7 +103,7 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     if needs_images and any(pair.image is None for pair in source.pairs):
         raise ValueError(f"--objective lit needs images, and {name} has none")
     source = without_leaks(source, labels, config.leakage)
-    store = FeatureStore(config.store) if config.store else _default_store()
+    store = store_of(config)
     images, image_id, source = _images(encoder, source, store) if needs_images else (None, None, source)
     train, held_out = split_by_english(source.pairs, config.hold_out, config.seed)
     if len(train) < 2:
@@ -194,7 +194,8 @@ def _numbered(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
     return list(number), np.array([number[text] for text in texts], dtype=np.int64)
 
 
-def _default_store() -> FeatureStore:
+def store_of(config: Any) -> FeatureStore:
+    """Give the store that a training keeps features in."""
     from babel_eval.store import default_store
 
-    return FeatureStore(default_store())
+    return FeatureStore(config.store or default_store())

@@ -12,20 +12,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
+
+from babel_eval.images import ImageFeatures
+from babel_imagenet_dataset.files import sha256_of_text
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
     from babel_adapters.data import TrainingData
     from babel_eval.encoders.base import TorchEncoder
+    from babel_eval.store import FeatureStore
 
 
-def solve(model: PeftModel, encoder: TorchEncoder, data: TrainingData, strength: float) -> None:
+def solve(
+    model: PeftModel, encoder: TorchEncoder, data: TrainingData, language: str, strength: float, store: FeatureStore
+) -> None:
     """Solve for the map of a training's pairs, and put it behind the last block of the wrapped tower.
+
+    Args:
+      model: the encoder's text tower, wrapped.
+      encoder: the base.
+      data: the pairs.
+      language: BabelNet's code of the target language.
+      strength: of the ridge.
+      store: where mean states are kept.
 
     Raises:
       ValueError: the tower does not take the mean over a text's tokens.
@@ -34,15 +50,14 @@ def solve(model: PeftModel, encoder: TorchEncoder, data: TrainingData, strength:
 
     layer = next(part for part in model.modules() if isinstance(part, BottleneckLayer))
     pairs = data.pairs[: data.n_train]
-    captions = list(dict.fromkeys(pair.english or "" for pair in pairs))
-    row_of = {caption: row for row, caption in enumerate(captions)}
     encoder.text_model = model
     with model.disable_adapter():
         check_pooling(encoder, layer.base_layer, data.tokens[int(data.target_id[0])])
-        target = mean_states(encoder, layer.base_layer, data.tokens)[data.target_id[: data.n_train]]
-        english = mean_states(encoder, layer.base_layer, encoder.tokenize(captions, "EN"))
+        states = partial(kept_mean_states, encoder, layer.base_layer, store=store)
+        target = states([pair.target for pair in pairs], language)
+        english = states([pair.english or "" for pair in pairs], "EN")
     weights = torch.tensor([pair.weight for pair in pairs], device=target.device)
-    mapping, shift = ridge_map(target, english[[row_of[pair.english or ""] for pair in pairs]], weights, strength)
+    mapping, shift = ridge_map(target, english, weights, strength)
     install(layer.bottleneck_adapters["default"], mapping, shift)
     model.eval()
 
@@ -85,6 +100,24 @@ def install(adapter: Any, mapping: torch.Tensor, shift: torch.Tensor) -> None:
         adapter.up.weight.zero_()
         adapter.down.weight[: len(root)].copy_((left[:, : len(root)] * root).T)
         adapter.up.weight[:, : len(root)].copy_((root[:, None] * right[: len(root)]).T)
+
+
+def kept_mean_states(
+    encoder: TorchEncoder, block: nn.Module, texts: Sequence[str], language: str, *, store: FeatureStore
+) -> torch.Tensor:
+    """Give the mean states of texts, float32 [n_texts, width]; those that the store has are not computed again."""
+    key = sha256_of_text("mean states", encoder.fingerprint, language)
+    kept = store.load(key)
+    row_of = {text: row for row, text in enumerate(kept.ids)} if kept else {}
+    missing = [text for text in dict.fromkeys(texts) if text not in row_of]
+    states = [np.asarray(kept.features)] if kept else []
+    if missing:
+        states.append(mean_states(encoder, block, encoder.tokenize(missing, language)).cpu().numpy())
+        row_of |= {text: len(row_of) + n for n, text in enumerate(missing)}
+        known = np.concatenate(states)
+        store.save(key, ImageFeatures(tuple(row_of), np.zeros(len(known), np.int64), known, (), kind="mean states"))
+        states = [known]
+    return torch.tensor(states[0][[row_of[text] for text in texts]], device=encoder.device)
 
 
 def mean_states(encoder: TorchEncoder, block: nn.Module, texts: Sequence[Sequence[int]]) -> torch.Tensor:

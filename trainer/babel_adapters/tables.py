@@ -26,22 +26,31 @@ def file_pairs(path: Path, columns: Columns, *, limit: int | None = None) -> Ite
 
 def dataset_pairs(data: str, columns: Columns, *, limit: int | None = None, streaming: bool = False) -> Iterator[Pair]:
     """Give the pairs of `hf:NAME:SPLIT`: a dataset on the Hub, a folder of data files, or one of `save_to_disk`."""
+    return pairs_of(islice(dataset_of(data, columns.image, streaming=streaming), limit), columns, data)
+
+
+def dataset_of(data: str, image: str | None, *, streaming: bool = False) -> Any:
+    """Open `hf:NAME:SPLIT`, its column of images, if any, as bytes and paths.
+
+    Raises:
+      ValueError: the form is another, or a saved dataset has no such split.
+    """
     from datasets import DatasetDict, Image, load_dataset, load_from_disk
 
     name, _, split = data.removeprefix("hf:").rpartition(":")
     if not name or not split:
-        raise ValueError(f"--train-data {data!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/captions:train")
+        raise ValueError(f"{data!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/captions:train")
     if any((Path(name) / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json")):
         dataset = load_from_disk(name)
         if isinstance(dataset, DatasetDict):
             if split not in dataset:
-                raise ValueError(f"--train-data {data!r}: no split {split!r}; there is: {', '.join(dataset)}")
+                raise ValueError(f"{data!r}: no split {split!r}; there is: {', '.join(dataset)}")
             dataset = dataset[split]
     else:
         dataset = load_dataset(name, split=split, streaming=streaming)
-    if columns.image and columns.image in (dataset.column_names or ()) and _is_image(dataset, columns.image):
-        dataset = dataset.cast_column(columns.image, Image(decode=False))
-    return pairs_of(islice(dataset, limit), columns, data)
+    if image and image in (dataset.column_names or ()) and _is_image(dataset, image):
+        dataset = dataset.cast_column(image, Image(decode=False))
+    return dataset
 
 
 def _is_image(dataset: Any, column: str) -> bool:
