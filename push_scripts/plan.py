@@ -21,6 +21,11 @@ class LocalFile:
 
     source: Path | bytes
 
+    @property
+    def content(self) -> bytes:
+        """The bytes, read anew from disk each time."""
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
     @cached_property
     def size(self) -> int:
         """Size in bytes."""
@@ -36,7 +41,7 @@ class LocalFile:
     @cached_property
     def git_oid(self) -> str:
         """Git's id of the content; the Hub knows a file outside LFS by it."""
-        data = self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+        data = self.content
         return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 

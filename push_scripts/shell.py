@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -94,7 +96,10 @@ def run(
     content = make_content(hub)
     if content.left_out:
         say(f"left out: {', '.join(content.left_out)}")
-    outcome = publish(hub, content, wishes, say=say, show=lambda plan: _show(console, hub, plan))
+    with _no_bars_in_files():
+        outcome = publish(hub, content, wishes, say=say, show=lambda plan: _show(console, hub, plan))
+        if wishes.dry_run:
+            _show_insides(hub, outcome, say)
     for line in _report(hub, outcome, wishes):
         say(line)
     if not wishes.dry_run and not outcome.pull:
@@ -223,6 +228,38 @@ def _show(console: Any, hub: Any, plan: Plan) -> None:
     upload = decimal(sum(file.size for file in plan.files.values()))
     console.print(", ".join(f"{n} to {what}" if what != "same" else f"{n} the same" for what, n in counts.items()) +
                   f"; {upload} to upload")  # fmt: skip
+
+
+def _show_insides(hub: Hub, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Say which lines and rows of changed files go and come."""
+    import tempfile
+
+    from babel_push.diffs import can_diff, diff
+
+    with tempfile.TemporaryDirectory(prefix="babel-push-") as folder:
+        for change in outcome.plan.of("change"):
+            if outcome.commit is None or not can_diff(change.path):
+                continue
+            read = partial(hub.read_file, change.path, outcome.commit, Path(folder))
+            there = hub.patience.keep_trying(read).read_bytes()
+            say(f"\n{change.path}:")
+            for line in diff(change.path, there, outcome.plan.files[change.path].content):
+                say(f"  {line}")
+
+
+@contextmanager
+def _no_bars_in_files() -> Iterator[None]:
+    """Keep the client's progress bars, one a file, out of logs; in a terminal they stay."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _report(hub: Any, outcome: Outcome, wishes: Wishes) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from babel_push.diffs import diff
 from babel_push.errors import RefusedError
 from babel_push.plan import RemoteFile, Snapshot, folder_files, is_debris, make_plan
 from babel_push.public import without_places
@@ -80,6 +81,14 @@ def test_debris_is_left_out(path: str, tmp_path: Path) -> None:
     (tmp_path / "testimony.py").write_text("x")
     assert is_debris(path)
     assert folder_files(tmp_path) == ({"testimony.py": tmp_path / "testimony.py"}, [path])
+
+
+def test_a_diff_holds_what_goes_and_what_comes_and_no_more_than_is_asked_for() -> None:
+    before, after = "a\n-- b\nc\n", "a\n++ x\nc\nd\n"
+    assert diff("x.md", before.encode(), after.encode()) == ["--- b", "+++ x", "+d"]
+    assert diff("x.md", b"", "é\n".encode() * 30 + b"\xff", longest=2) == ["+é", "+é", "… 29 more lines"]
+    with pytest.raises(ValueError, match="have lines to compare"):
+        diff("x.safetensors", b"", b"")
 
 
 def test_a_version_is_never_moved() -> None:

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from loopback_hub import LoopbackHub
 from push_helpers import LABELS, Pushed, content_of
@@ -38,6 +40,27 @@ def test_exactly_the_folder_goes_out_with_the_repositorys_name_in_the_card(
     assert there["README.md"].decode() == here["README.md"].decode().replace("ORG/babel-imagenet", REPO)
     assert f'load_dataset("{REPO}", "de", split="test", revision="0.1.0")' in pushed.out
     assert content_of(hub, "datasets", REPO, "0.1.0") == there
+
+
+def test_a_dry_run_shows_which_lines_and_which_labels_change(
+    hub: LoopbackHub, push: Push, built: Path, arguments: tuple[str, ...]
+) -> None:
+    push(*arguments, "--no-tag")
+    path = built / "de" / "test-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[1]["label_clean"] = "Koi"
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    card = built / "README.md"
+    card.write_text(card.read_text() + "One line more.\n")
+    before = content_of(hub, "datasets", REPO)
+    pushed = push(*arguments, "--no-tag", "--dry-run")
+    assert pushed.code == 0, pushed.err
+    lines = [line.strip() for line in pushed.out.splitlines()]
+    changed = [line for line in lines if line.startswith(("+ ", "- ", "+{", "-{", "+One", "…"))]
+    assert "+One line more." in changed
+    assert [json.loads(line[1:])["label_clean"] for line in changed if line[1] == "{"] == ["Goldfisch", "Koi"]
+    assert content_of(hub, "datasets", REPO) == before
 
 
 def test_a_configuration_that_is_gone_is_gone_there_too(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
@@ -22,15 +23,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7860, help="port on 127.0.0.1")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    home = shlex.quote(str(arguments.folder.resolve() / ".home"))
     with LoopbackHub(arguments.folder, [OWNER, READER], port=arguments.port, on_request=_log) as hub:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         sys.stdout.write(
             f"A Hub on {hub.url}, repositories in {arguments.folder}/; Ctrl-C ends it. In another terminal:\n\n"
-            f"  export HF_ENDPOINT={hub.url} HF_TOKEN={OWNER.token} HF_HOME=$PWD/{arguments.folder}/.home\n"
+            f"  export HF_ENDPOINT={hub.url} HF_TOKEN={OWNER.token} HF_HOME={home}\n"
             f"  export HF_HUB_DISABLE_XET=1 HF_UPDATE_DOWNLOAD_COUNTS=FALSE\n"
-            f"  babel-imagenet push metric --repo-id local/babel_zsic\n\n"
+            "  babel-imagenet push dataset --repo-id local/babel-imagenet --accept-babelnet-license\n\n"
         )
         sys.stdout.flush()
         stop.wait()
