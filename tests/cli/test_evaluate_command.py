@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +126,8 @@ def test_names_stand_in_for_photos_and_the_result_says_so(tmp_path, toy, capsys,
         ({"--images": "nowhere"}, "hf:NAME:SPLIT"),
         ({"--device": "gpu"}, "cpu"),
         ({"--labels": "nowhere.json"}, "nowhere.json"),
+        ({"--store": "/dev/null"}, "name another folder by --store"),
+        ({"--precision-sample": "-1"}, "0 or a number of photos"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path, photos, capsys, monkeypatch, change, message):
@@ -135,6 +139,70 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, photos, capsys, monk
     assert message in text
     assert "Traceback" not in text
     assert not (tmp_path / "r.json").exists()
+
+
+class Stopping(ToyEncoder):
+    """A toy that stops, as the user or the machine would, when it meets a label for the first time."""
+
+    def __init__(self, vocabulary, label, error):
+        super().__init__(vocabulary)
+        self.label, self.error = label, error
+
+    def encode_texts(self, texts, language):
+        if self.error is not None and self.label in texts:
+            error, self.error = self.error, None
+            raise error
+        return super().encode_texts(texts, language)
+
+
+def interrupted(tmp_path, capsys, monkeypatch, stop):
+    """Run four languages up to an interruption, then the command that is printed; give both outputs and both files."""
+    arguments = ["evaluate", "--model", "toy", "--images", "names", "--languages", "om,lo,xh,so"]
+    encoder = stop()
+    monkeypatch.setattr("babel_eval.encoders.load_encoder", lambda *a, **k: encoder)
+    first = run(capsys, monkeypatch, *arguments, "--out", tmp_path / "a b.json", "--overwrite")
+    kept = json.loads((tmp_path / "a b.json").read_text())["results"]
+    command = next(line for line in first[1].splitlines() if line.strip().startswith("babel-imagenet"))
+    second = run(capsys, monkeypatch, *shlex.split(command)[1:])
+    run(capsys, monkeypatch, *arguments, "--out", tmp_path / "whole.json")
+    files = [json.loads((tmp_path / name).read_text()) for name in ("a b.json", "whole.json")]
+    return first, kept, second, files
+
+
+def test_ctrl_c_prints_the_command_that_goes_on(tmp_path, toy, capsys, monkeypatch):
+    monkeypatch.setattr("babel_eval.texts.TEXTS_AT_ONCE", 60)
+    label = load_labels().languages["SO"].labels[-1]
+    stop = lambda: Stopping(toy.vocabulary, label, KeyboardInterrupt())  # noqa: E731
+    first, kept, second, (one, whole) = interrupted(tmp_path, capsys, monkeypatch, stop)
+    assert first[0] == 130
+    assert "stopped" in first[1]
+    assert "Traceback" not in first[1]
+    assert [row["lang"] for row in kept] == ["OM", "LO", "XH"][: len(kept)]
+    assert kept
+    assert second[0] == 0
+    assert one["results"] == whole["results"]
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_a_full_disk_says_so_and_loses_nothing(tmp_path, toy, capsys, monkeypatch):
+    from babel_eval import results
+
+    real, full = results.write_json, [True]
+
+    def write_json(path, content):
+        if full[0] and len(content["results"]) == 2:
+            full[0] = False
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        real(path, content)
+
+    monkeypatch.setattr(results, "write_json", write_json)
+    first, kept, second, (one, whole) = interrupted(tmp_path, capsys, monkeypatch, lambda: toy)
+    assert first[0] == 2
+    assert "no room is left on the disk; this goes on where it was" in first[1]
+    assert "error: [Errno 28] No space left on device" in first[1]
+    assert [row["lang"] for row in kept] == ["OM"]
+    assert second[0] == 0
+    assert one["results"] == whole["results"]
 
 
 def test_help_names_no_module_that_is_heavy():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -44,14 +45,19 @@ def evaluate(
     from rich.console import Console
 
     from babel_eval.runner import run
+    from babel_eval.store import is_no_room
     from babel_eval.tables import print_run
     from babel_eval.team import find_team
 
     console = Console()
     try:
         results = run(config, progress=console.is_terminal, say=console.print)
-    except KeyboardInterrupt:
-        console.print(f"stopped; this goes on where it was:\n  {resuming(sys.argv)}", soft_wrap=True)
+    except (KeyboardInterrupt, OSError) as error:
+        if isinstance(error, OSError) and not is_no_room(error):
+            raise
+        why = "no room is left on the disk" if isinstance(error, OSError) else "stopped"
+        if find_team().leads:
+            console.print(f"{why}; this goes on where it was:\n  {resuming(sys.argv)}", soft_wrap=True)
         raise
     if not find_team().leads:
         return
@@ -67,9 +73,10 @@ def evaluate(
 
 
 def resuming(arguments: Sequence[str]) -> str:
-    """Give the command line that goes on with an interrupted run."""
+    """Give the command that goes on with an interrupted run; of several processes, what stands behind `torchrun`."""
     kept = [a for a in arguments[1:] if a not in ("--resume", "--no-resume", "--overwrite", "--no-overwrite")]
-    return shlex.join(["babel-imagenet", *kept, "--resume"])
+    program = ["babel-imagenet"] if int(os.environ.get("WORLD_SIZE", "1")) < 2 else ["-m", "babel_eval"]
+    return shlex.join([*program, *kept, "--resume"])
 
 
 def register(app: typer.Typer) -> None:
