@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from babel_eval.results import Results
+from babel_eval.vega import GROUP_NAMES, LIGHT
 from babel_imagenet_dataset.files import atomic_path
 from babel_imagenet_dataset.languages import language
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colours that stay apart for the colour-blind (Okabe and Ito 2008), from few classes to many.
-GROUPS = {"vlow": "#D55E00", "low": "#E69F00", "mid": "#56B4E9", "high": "#0072B2"}
-GROUP_TEXT = {"vlow": "up to 100 classes", "low": "101–333", "mid": "334–666", "high": "667–1000"}
+GROUPS = {group: LIGHT[group] for group in GROUP_NAMES}
 COLUMNS = 3
 
 
@@ -39,7 +38,7 @@ def draw_accuracy(results: Results, path: Path | str, title: str) -> None:
     for number, axis in enumerate(np.atleast_1d(axes)):
         _draw_column(axis, rows[number * per_column : (number + 1) * per_column], per_column)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in GROUPS.values()]
-    figure.legend(handles, [GROUP_TEXT[g] for g in GROUPS], loc="outside lower center", ncol=4, frameon=False)
+    figure.legend(handles, [GROUP_NAMES[g] for g in GROUPS], loc="outside lower center", ncol=4, frameon=False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     with atomic_path(path) as part:
         figure.savefig(part, format="png", dpi=110)

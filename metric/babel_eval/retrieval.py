@@ -65,8 +65,9 @@ def run(
     if encoder is None:
         from babel_eval.encoders import load_encoder
 
-        options = {"device": config.device, "dtype": config.dtype, "language_token": config.language_token}
-        encoder = load_encoder(config.model, **options)
+        encoder = load_encoder(
+            config.model, device=config.device, dtype=config.dtype, language_token=config.language_token
+        )
     store = FeatureStore(config.store or default_store())
     images = kept_features(encoder, photos, store, batch_size=config.batch_size, progress=progress)
     if images.problems and not config.allow_missing_images:

@@ -19,8 +19,12 @@ from babel_imagenet_dataset.files import atomic_path
 VEGA_LITE = "5.20"
 Spec = dict[str, Any]
 
-LIGHT = {"paper": "#ffffff", "ink": "#1b1f24", "soft": "#57606a", "line": "#e4e7eb", "faint": "#f4f6f8"}
-DARK = {"paper": "#14171c", "ink": "#e8ebef", "soft": "#a0a9b4", "line": "#2d333b", "faint": "#1c2027"}
+LIGHT = {"paper": "#ffffff", "ink": "#1b1f24", "soft": "#57606a", "line": "#e4e7eb", "faint": "#f4f6f8"} | {
+    "vlow": "#d55e00", "low": "#e69f00", "mid": "#56b4e9", "high": "#0072b2",  # Okabe and Ito 2008
+}  # fmt: skip
+DARK = {"paper": "#14171c", "ink": "#e8ebef", "soft": "#a0a9b4", "line": "#2d333b", "faint": "#1c2027"} | {
+    "vlow": "#f0782a", "low": "#f2b632", "mid": "#74c7f5", "high": "#3d9be0",
+}  # fmt: skip
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
 
 MODEL_COLOURS = (
@@ -28,7 +32,8 @@ MODEL_COLOURS = (
     "#b59a2a", "#d977a8", "#8c7355", "#6b7b8c", "#8fb548", "#6f86d6",
 )  # fmt: skip
 MODEL_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-GROUP_COLOURS = {"vlow": "#d55e00", "low": "#e69f00", "mid": "#56b4e9", "high": "#0072b2"}  # Okabe and Ito 2008
+GROUP_COLOURS = {g: f"var(--{g})" for g in ("vlow", "low", "mid", "high")}
+GROUP_NAMES = {"vlow": "up to 100 classes", "low": "101–333", "mid": "334–666", "high": "667–1000"}
 
 CONFIG: Spec = {
     "background": "transparent",

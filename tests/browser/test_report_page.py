@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from itertools import combinations
 from pathlib import Path
@@ -148,9 +149,25 @@ def test_a_class_is_shown_in_every_language_that_has_it(browser, page):
     assert "имя" in browser.find("[data-table=classes] tbody tr").text
 
 
+def test_means_of_classes_over_languages_are_those_of_the_table_beside_the_page(browser, page):
+    with open(page.parent / "data" / "classes.csv", encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if (r["prompt"], r["english"]) == ("label", "hen")]
+    shares = [float(r[f"model-{i:02d}"]) for r in rows for i in range(N_MODELS)]
+    opened(browser, page)
+    choose = "const e = document.querySelector(arguments[0]); e.value = arguments[1];" \
+             "e.dispatchEvent(new Event(arguments[2], {bubbles: true}))"  # fmt: skip
+    browser.run(choose, "[data-bind=language]", "", "change")
+    browser.run(choose, "input[type=search]", "hen", "input")
+    find = "return [...document.querySelectorAll('[data-table=classes] tbody tr')].find(" \
+           "tr => tr.cells[0].textContent === 'hen')?.innerText.split(/\\s+/)"  # fmt: skip
+    found = browser.wait_until(lambda: browser.run(find))
+    assert (int(found[1]), int(found[3])) == (len(rows), round(sum(shares) / len(shares)))
+
+
 def test_two_models_turn_round_with_their_sign(browser, page):
     opened(browser, page)
-    read = "return document.querySelectorAll('[data-table=pairs] tbody tr')[0].cells[5].textContent"
+    rows = "[...document.querySelectorAll('[data-table=pairs] tbody tr')]"
+    read = f"return {rows}.find(tr => tr.querySelector('.code').textContent === 'DE').cells[5].textContent"
     choose = "const e = document.querySelector(arguments[0]); e.value = arguments[1];" \
              "e.dispatchEvent(new Event('change', {bubbles: true}))"  # fmt: skip
     before = browser.run(read)

@@ -62,7 +62,11 @@ def scatter(joined: Joined, figures: Correlation, models: Sequence[str], *, widt
             "color": {
                 "field": "model",
                 "scale": model_scale(list(models), "color"),
-                "legend": {"title": None, "columns": 2},
+                "legend": {
+                    "title": None,
+                    "columns": 2 if width != "container" else {"expr": "width < 420 ? 1 : 2"},
+                    "values": [model for model in models if width != "container" or model in joined.points.models],
+                },
             },
             "shape": {"field": "model", "scale": model_scale(list(models), "shape")},
             "tooltip": [

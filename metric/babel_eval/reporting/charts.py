@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from babel_eval.reporting.data import ReportData, Row, best_models, group_means
-from babel_eval.vega import GROUP_COLOURS, Spec, model_scale
+from babel_eval.vega import GROUP_COLOURS, GROUP_NAMES, Spec, model_scale
 from babel_imagenet_dataset.languages import GROUPS
 
-GROUP_NAMES = {"vlow": "up to 100 classes", "low": "101–333", "mid": "334–666", "high": "667–1000"}
 _ORDER = list(GROUPS)
 _GROUP_LABEL = f"{GROUP_NAMES}[datum.value]".replace("'", '"')
 _GROUP_COLOUR = {
@@ -18,7 +17,7 @@ _GROUP_COLOUR = {
     "scale": {"domain": _ORDER, "range": [GROUP_COLOURS[g] for g in _ORDER]},
     "legend": {
         "title": None,
-        "labelExpr": f"{GROUP_NAMES}[datum.value]".replace("'", '"'),
+        "labelExpr": _GROUP_LABEL,
         "columns": {"expr": "width < 500 ? 2 : 4"},
     },
 }
@@ -102,6 +101,16 @@ def _percent(field: str, title: str, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "axis": {"format": ".0%", "title": title, "tickCount": 6}, **more}
 
 
+def _places(title: str) -> Spec:
+    """Give an axis of places 1, 2, … without numbers."""
+    return {
+        "field": "place",
+        "type": "quantitative",
+        "axis": {"labels": False, "grid": False, "ticks": False, "title": title},
+        "scale": {"nice": False, "zero": False, "padding": 6},
+    }
+
+
 def _tip(*fields: str) -> list[Spec]:
     """Give a tooltip of fields; fractions as percent."""
     plain = {"language", "run", "n", "n_classes", "n_images", "best", "second", "group"}
@@ -151,12 +160,7 @@ def _accuracy(data: ReportData) -> Spec:
             "sort": [{"field": "order"}, {"field": "accuracy", "order": "descending"}],
         },
     ]
-    x = {
-        "field": "place",
-        "type": "quantitative",
-        "axis": {"labels": False, "grid": False, "ticks": False, "title": "languages by resource group, best first"},
-        "scale": {"nice": False, "zero": False, "padding": 6},
-    }
+    x = _places("languages by resource group, best first")
     interval = {
         "mark": {"type": "rule", "strokeWidth": 1.2, "opacity": 0.45},
         "encoding": {"y": _percent("accuracy_low", "accuracy"), "y2": {"field": "accuracy_high"}},
@@ -192,7 +196,7 @@ def _gap(data: ReportData) -> Spec:
     ticks = {
         "mark": {"type": "tick", "thickness": 1.5, "size": 9, "opacity": 0.4},
         "encoding": {
-            "x": _percent("gap", "English less the language, in points of accuracy"),
+            "x": _percent("gap", "points below English"),
             "tooltip": _tip("language", "run", "accuracy", "english", "gap"),
         },
     }
@@ -217,7 +221,7 @@ def _by_size(data: ReportData, field: str) -> Spec:
         "scale": {"type": "log", "nice": False, "padding": 8},
         "axis": {"title": "classes of the language", "values": [10, 30, 100, 300, 1000], "grid": False},
     }
-    y = _percent("value", titles.get(field, "accuracy among K classes"), scale={"domain": [0, 1], "clamp": True})
+    y = _percent("value", titles.get(field, "accuracy among K classes"), scale={"domainMax": 1})
     point = {
         "mark": {"type": "point", "filled": True, "size": 36, "opacity": 0.75},
         "encoding": {"color": _GROUP_COLOUR, "tooltip": _tip("language", "value", "accuracy", "chance", "n_classes")},
@@ -280,12 +284,7 @@ def pair_chart(data: ReportData) -> Spec:
         {"window": [{"op": "row_number", "as": "place"}], "sort": [{"field": "diff", "order": "descending"}]},
         {"calculate": "datum.p < 0.05 ? 'after Holm, p < 0.05' : 'could be chance'", "as": "verdict"},
     ]
-    x = {
-        "field": "place",
-        "type": "quantitative",
-        "axis": {"labels": False, "grid": False, "ticks": False, "title": "languages, largest difference first"},
-        "scale": {"nice": False, "zero": False, "padding": 6},
-    }
+    x = _places("languages, largest difference first")
     colour = {
         "field": "verdict",
         "scale": {"domain": ["after Holm, p < 0.05", "could be chance"], "range": ["#3b74c4", "#9aa4af"]},
@@ -319,7 +318,12 @@ def curse_chart(data: ReportData, quantity: str) -> Chart | None:
             "field": "quantity",
             "type": "quantitative",
             "scale": {"type": "log", "nice": False, "padding": 16},
-            "axis": {"title": titles[quantity], "format": "~s", "grid": False, "tickCount": 4},
+            "axis": {
+                "title": titles[quantity],
+                "labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')",
+                "grid": False,
+                "tickCount": 4,
+            },
         },
         "y": _percent("gap", "mean gap to English"),
         "color": _GROUP_COLOUR,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from babel_eval.correlation.curse import ENGLISH, QUANTITIES, Slope
 from babel_eval.correlation.figures import Correlation
 from babel_eval.correlation.scatter import PROMPTS, is_recall, point_rows, scatter, score_title
-from babel_eval.reporting.charts import GROUP_NAMES
+from babel_eval.reporting.charts import GROUP_NAMES, language_rows
 from babel_eval.reporting.classes import ClassTable
 from babel_eval.reporting.data import COUNTS, FIGURES, ReportData, Row, best_models, group_means
 from babel_eval.vega import Spec
@@ -46,7 +47,7 @@ def context(
         "lede": _lede(data),
         "sections": _sections(has_classes, bool(flags) or has_audit, bool(comparisons), bool(data.recalls)),
         "prompt_options": [(p, PROMPTS.get(p, p)) for p in data.prompts],
-        "group_options": [("", "all groups"), *((g, GROUP_NAMES[g]) for g in GROUPS)],
+        "group_options": [("", "all groups"), *((g, f"{g}: {GROUP_NAMES[g]}") for g in GROUPS)],
         "script_options": [("", "all scripts"), *((s, s) for s in sorted({x["script"] for x in data.languages}))],
         "measure_options": [(name, text) for name, text in MEASURES.items() if name in known],
         "run_options": [(label, label) for label in data.labels],
@@ -60,10 +61,14 @@ def context(
         "all_same": not other_basis,
         "other_basis": ", ".join(other_basis),
         "curse": _curse_names(data),
+        "curse_tables": _curse_tables(data),
         "has_labels": bool(flags),
         "flag_legend": _flag_legend(flags),
         "has_classes": has_classes,
-        "class_languages": [(x["code"], x["name"]) for x in sorted(data.languages, key=lambda x: x["name"])],
+        "class_languages": [
+            ("", "all languages"),
+            *((x["code"], x["name"]) for x in sorted(data.languages, key=lambda x: x["name"])),
+        ],
         "class_language": next((x["code"] for x in data.languages if x["group"] == "low"), data.languages[0]["code"]),
         "class_options": [("", "all its classes"), *((n, n) for n in sorted(set(english_class_names())))],
         "has_pairs": bool(comparisons),
@@ -81,28 +86,31 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
     prompt_of = {prompt: i for i, prompt in enumerate(data.prompts)}
     place = {x["code"]: i for i, x in enumerate(data.languages)}
     number = {"run": run_of.get, "prompt": prompt_of.get, "lang": place.get}
+    figures = (*FIGURES, "flagged")
 
     def column(rows: Sequence[Row], name: str) -> list[Any]:
         if name in number:
             return [number[name](row[name]) for row in rows]
-        if name in FIGURES:
+        if name in figures:
             return [None if row[name] is None else round(1e4 * row[name]) for row in rows]
         return [row[name] for row in rows]
 
-    columns = ["run", "prompt", "lang", *COUNTS, *(f for f in FIGURES if any(r[f] is not None for r in data.rows))]
-    means = group_means(data)
+    rows = language_rows(data, flags)
+    columns = ["run", "prompt", "lang", *COUNTS, *(f for f in figures if any(r[f] is not None for r in rows))]
+    means, best = group_means(data), best_models(data)
     elsewhere = {row["lang"] for row in data.recalls} - set(place)
     return {
         "runs": [{"label": run.label, "model": run.model} for run in data.runs],
         "prompts": data.prompts,
         "groups": list(GROUPS),
-        "figures": list(FIGURES),
+        "figures": list(figures),
         "languages": data.languages,
         "others": {code: _stranger(code) for code in sorted(elsewhere)},
-        "columns": {name: column(data.rows, name) for name in columns},
+        "columns": {name: column(rows, name) for name in columns},
         "means": {name: column(means, name) for name in ("run", "prompt", "group", "n", *FIGURES)},
-        "best": [{"prompt": r["prompt"], "at": place[r["lang"]], "best": r["best"]} for r in best_models(data)],
+        "best": [{k: r[k] for k in ("prompt", "lang", "group", "best")} | {"at": place[r["lang"]]} for r in best],
         "flags": {row["lang"]: {k: row[k] for k in (*FLAGS, "flagged")} for row in flags} or None,
+        "rules": {name: rule for name, rule in FLAGS.items() if any(row[name] for row in flags)},
         "recalls": [
             {
                 "set": row["set"],
@@ -194,6 +202,7 @@ def _sections(has_classes: bool, has_labels: bool, has_pairs: bool, has_retrieva
 
 def _overview(data: ReportData) -> list[Row]:
     means = {(row["run"], row["prompt"], row["group"]): row for row in group_means(data)}
+    english = {(row["run"], row["prompt"]): row["accuracy"] for row in data.rows if row["lang"] == ENGLISH}
     rows = []
     for run in data.runs:
         for prompt in data.prompts:
@@ -208,6 +217,7 @@ def _overview(data: ReportData) -> list[Row]:
                     "parameters": "–" if run.parameters is None else f"{run.parameters / 1e6:,.0f} M",
                     "prompt": PROMPTS.get(prompt, prompt),
                     "n": cells[-1]["n"],
+                    "english": "–" if (e := english.get((run.label, prompt))) is None else f"{100 * e:.1f}",
                     "cells": [
                         {"text": "–" if c is None else f"{100 * c['accuracy']:.1f}", "n": c["n"] if c else 0}
                         for c in cells
@@ -222,6 +232,31 @@ def _curse_names(data: ReportData) -> list[tuple[str, str]]:
     from babel_eval.reporting.report import QUANTITIES
 
     return [(f"curse_{name}", text) for name, text in QUANTITIES.items() if curse_chart(data, name) is not None]
+
+
+def _curse_tables(data: ReportData) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Give the gaps by text encoder, and the slopes over models with their intervals, as texts in points."""
+    names = [*GROUPS, "all"]
+    groups = [GROUP_NAMES.get(g, g) for g in names]
+    gaps, slopes = [], []
+    for curse in data.curses:
+        prompt = PROMPTS.get(curse.prompt, curse.prompt)
+        for encoder, of in curse.by_encoder.items():
+            gaps.append([encoder, prompt, *(f"{100 * of[g]:.1f}" if g in of else "–" for g in names)])
+        for quantity in QUANTITIES:
+            cells = [curse.slopes[g][quantity] if g in curse.slopes else None for g in names]
+            if any(cells):
+                slopes.append([f"ten times the {quantity.replace('_', ' ')}", prompt, *map(_slope_text, cells)])
+    found = [("Mean gap in points, by text encoder", ["text encoder", "prompts", *groups], gaps)]
+    found.append(("Slope of the gap over models, with its 95 % interval", ["for", "prompts", *groups], slopes))
+    return [table for table in found if table[2]] if slopes else []
+
+
+def _slope_text(slope: Slope | None) -> str:
+    if slope is None:
+        return "–"
+    bounds = slope.interval and " … ".join(f"{100 * b:+.0f}" for b in slope.interval)
+    return (f"{100 * slope.value:+.1f}" + (f" ({bounds})" if bounds else "")).replace("-", "−")
 
 
 def _flag_legend(flags: Sequence[Row]) -> list[tuple[str, str, int]]:
