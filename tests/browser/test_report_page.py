@@ -149,6 +149,21 @@ def test_a_class_is_shown_in_every_language_that_has_it(browser, page):
     assert "имя" in browser.find("[data-table=classes] tbody tr").text
 
 
+def test_on_paper_tables_keep_their_headings_and_are_whole_and_light(browser, page):
+    opened(browser, page, dark=True)
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.find("[data-table=heat] thead button").is_displayed()
+        assert browser.find("[data-bind=run]").is_displayed()
+        assert not browser.find("#theme").is_displayed()
+        box = "const b = document.querySelector('.scroll:has([data-table=heat])'); return [b.clientHeight, b.scrollHeight]"
+        shown, whole = browser.run(box)
+        assert shown == whole
+        assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_means_of_classes_over_languages_are_those_of_the_table_beside_the_page(browser, page):
     with open(page.parent / "data" / "classes.csv", encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if (r["prompt"], r["english"]) == ("label", "hen")]
