@@ -246,7 +246,7 @@ def _charge(folder: CrawlFolder, quota: int, day: str) -> None:
 
 def _how_to_go_on(n_left: int) -> str:
     return (
-        f"{n_left} calls are left; every answer so far is kept. Run the same command again tomorrow. "
+        f"{n_left:,} calls are left; every answer so far is kept. Run the same command again tomorrow. "
         "(BabelNet raises the daily number of calls on request; tell it with --daily-quota.)"
     )
 

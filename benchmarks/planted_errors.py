@@ -26,11 +26,13 @@ def main() -> None:
     parser.add_argument("--model", default="conse-e5")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--languages", default=",".join(HUMAN_LANGUAGES))
+    parser.add_argument("--kinds", default="random,nearest")
     arguments = parser.parse_args()
     encoder = load_encoder(arguments.model)
     english = encoder.encode_texts(english_class_names(), "EN")
-    names = {code: encoder.encode_texts(human_names(code), code) for code in HUMAN_LANGUAGES}
-    for kind in ("random", "nearest"):
+    names = {code: encoder.encode_texts(human_names(code), code) for code in arguments.languages.split(",")}
+    for kind in arguments.kinds.split(","):
         print(f"| planted, {kind} | {' | '.join(f'{share:g}' for share in SHARES)} |")
         print(f"|---|{'---|' * len(SHARES)}")
         for code, features in names.items():

@@ -223,6 +223,8 @@ def _show(console: Any, hub: Any, plan: Plan) -> None:
     for change in plan.changes:
         sizes = ["" if size is None else decimal(size) for size in (change.size, change.old_size)]
         table.add_row(change.what, change.path, *sizes)
+    if not console.is_terminal:  # in a log each file is one line, however long its name
+        console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table)
     counts = {what: len(plan.of(what)) for what in ("add", "change", "delete", "same")}
     upload = decimal(sum(file.size for file in plan.files.values()))

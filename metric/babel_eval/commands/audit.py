@@ -77,7 +77,7 @@ def audit(
     judged = _judged(console, filled or [], chosen)
     shares: dict[str, WrongShare] = {}
     if meaning:
-        shares, ranks = _by_meaning(chosen, model, device, k)
+        shares, ranks = _by_meaning(console, chosen, model, device, k)
     tables.print_languages(console, rows, shares, judged)
     tables.print_flags(console, rows)
     tables.print_refused(console, rows)
@@ -111,9 +111,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _by_meaning(
-    chosen: Mapping[str, LanguageLabels], model: str, device: str | None, k: int
+    console: Console, chosen: Mapping[str, LanguageLabels], model: str, device: str | None, k: int
 ) -> tuple[dict[str, WrongShare], dict[tuple[str, int], int]]:
     """Rank every label's class; give the estimated share of wrong labels a language, and the ranks."""
+    from babel_eval.commands.audit_tables import track
     from babel_eval.encoders import load_encoder
     from babel_imagenet_dataset.human_names import HUMAN_LANGUAGES, human_names
     from babel_imagenet_dataset.imagenet import english_class_names
@@ -123,9 +124,7 @@ def _by_meaning(
     english = encoder.encode_texts(english_class_names(), "EN")
     shares: dict[str, WrongShare] = {}
     ranks: dict[tuple[str, int], int] = {}
-    for code, labels in chosen.items():
-        if code == "EN":
-            continue
+    for code, labels in track(console, {c: of for c, of in chosen.items() if c != "EN"}.items(), "meaning"):
         features = encoder.encode_texts(labels.labels, code)
         own = own_ranks(features, english, labels.class_index)
         reference: np.ndarray | None = None
@@ -146,7 +145,7 @@ def _effects(
     images: str,
 ) -> list[LabelEffect]:
     """Measure and print what cleaned and human labels do to accuracy."""
-    from babel_eval.commands.audit_tables import print_effects
+    from babel_eval.commands.audit_tables import print_effects, track
     from babel_eval.config import EvaluateConfig
     from babel_eval.encoders import load_encoder
     from babel_eval.images import find_photos
@@ -159,7 +158,9 @@ def _effects(
     encoder = load_encoder(model, device=device)
     photos = None if images == "names" else find_photos(images)
     found = image_features(config, encoder, photos, FeatureStore(default_store()), progress=console.is_terminal)
-    effects = list(label_effects(ClassFeatures(encoder), found, chosen, decided))
+    others = {code: labels for code, labels in chosen.items() if code != "EN"}
+    steps = (label_effects(ClassFeatures(encoder), found, {c: of}, decided) for c, of in others.items())
+    effects = [one for step in track(console, steps, "accuracy", len(others)) for one in step]
     print_effects(console, effects)
     return effects
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from babel_imagenet_dataset.semantic import WrongShare
     from babel_imagenet_dataset.validation import ErrorRate
 
+T = TypeVar("T")
 _WIDE = 100  # columns of a terminal from which on rules stand beside the flags
 COLUMNS = {
     "classes": "classes with a label, of 1000",
@@ -109,6 +110,13 @@ def print_refused(console: Console, rows: Sequence[LanguageAudit]) -> None:
             markup=False,
             style="yellow",
         )
+
+
+def track(console: Console, steps: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """Go through languages with a bar in a terminal; nothing stays of it, and nothing goes into a file."""
+    from rich.progress import track as bar
+
+    return bar(steps, what, total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def write_table(

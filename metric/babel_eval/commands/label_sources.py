@@ -117,9 +117,8 @@ def _from_babelnet(console: Console, options: SourceOptions) -> Selection | None
         _crawl(console, folder, config, options)
     crawled = read_crawl(folder, config)
     for wnid, problem in crawled.malformed:
-        console.print(
-            f"left out, malformed: {wnid}, sense {problem.place}: {problem.reason}", highlight=False, markup=False
-        )
+        told = f"left out, malformed: {wnid}, sense {problem.place}: {problem.reason}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
     if crawled.absent:
         some = ", ".join(crawled.absent[:10]) + (" …" if len(crawled.absent) > 10 else "")
         console.print(f"BabelNet has nothing for {len(crawled.absent)} synsets: {some}", highlight=False)
@@ -151,8 +150,11 @@ def _print_plan(console: Console, config: CrawlConfig, plan: CrawlPlan) -> None:
         highlight=False,
     )
     if plan.calls and plan.n_today is not None:
+        answers = f"{config.languages_per_call} languages" if config.languages_per_call else "all languages"
+        days = "1 day" if plan.n_days == 1 else f"{plan.n_days:,} days"
         console.print(
-            f"with {config.daily_quota:,} calls a day: {plan.n_today:,} today, {plan.n_days:,} days in all",
+            f"a call answers in {answers}; with {config.daily_quota:,} calls a day, {plan.n_today:,} of them left "
+            f"today: {days} in all",
             highlight=False,
         )
 
