@@ -88,7 +88,7 @@ def test_a_dry_run_counts_calls_and_days_and_needs_no_key(tmp_path: Path) -> Non
     result = run("--source", "babelnet", "--languages", "92", "--dry-run", "--work", str(tmp_path / "w"), key="")
     assert result.exit_code == 0, result.output
     assert "1,240 are left" in result.output  # 31 calls for each of forty synsets
-    assert "1,000 today, 2 days in all" in result.output
+    assert "1,000 of them left today: 2 days in all" in result.output
     assert list(tmp_path.iterdir()) == []
 
 
