@@ -9,8 +9,11 @@ import numpy as np
 
 TIES = ("first", "pessimistic", "optimistic")
 
-_BLOCK = 1024
-_TILE = 16
+_BLOCK = 1024  # rows that are brought to length 1 at once
+_PRODUCT = 1 << 20  # scores in one matrix product
+_CACHED = 1 << 17  # scores that are looked at together: few enough to stay in a core's cache
+_PAIRS = 256  # pairs that are compared in float64 at once
+_LANES = 16  # columns are padded to a multiple of it
 _SMALL, _LARGE = 1e-20, 1e30
 
 
@@ -45,8 +48,8 @@ def classify(
     """Give every photo the class nearest by cosine, and the place of its true class in that order.
 
     Raw features may be given: classes are brought to rows of length 1 here and only here (`unit_rows`), and the length
-    of a photo's row changes nothing. Images × classes are never held whole. Classes that are then equal bit for bit get
-    equal scores, whatever the matrix product does.
+    of a photo's row changes nothing. Images × classes are never held whole. Scores that float32 cannot tell apart are
+    compared in float64, pair by pair, so that equal scores tie whatever the matrix product rounds.
 
     Args:
       image_features: float [n_images, dim].
@@ -54,7 +57,7 @@ def classify(
       true_rows: integer [n_images], row of the true class in `class_features`.
       ties: who wins among equal scores: `first` the lowest row, `pessimistic` never the true class, `optimistic` the
         true class.
-      block: photos in one product (1024; rounded up to a multiple of 16). The result does not depend on it.
+      block: photos in one product (as many as give a million scores). The result does not depend on it.
 
     Returns:
       predicted_rows int64 [n_images]; ranks int64 [n_images], the number of classes placed before the true one, by
@@ -76,12 +79,33 @@ def classify(
     truth = check_rows(true_rows, len(classes), "true_rows")
     if len(truth) != len(images):
         raise ValueError(f"{len(images)} rows of image_features and {len(truth)} true_rows; give one true row a photo")
-    first = first_equal_rows(classes)
     predicted = np.empty(len(images), dtype=np.int64)
     ranks = np.empty(len(images), dtype=np.int64)
-    for part, scores in _score_blocks(images, classes, first, block):
-        predicted[part], ranks[part] = _place(scores, truth[part], ties)
+    for part, photos, slack, scores in _score_tiles(images, classes, block or 1 + _PRODUCT // len(classes)):
+        predicted[part], ranks[part] = _place(scores, slack, photos, classes, truth[part], ties)
     return predicted, ranks
+
+
+def rounding(dim: int) -> float:
+    """Give how far a float32 inner product of two rows of length 1 may lie from the exact one: 4·√dim·2⁻²⁴.
+
+    Source: the probabilistic bound of Higham and Mary 2019, SIAM J. Sci. Comput. 41, A2815–A2835.
+    """
+    return 4 * float(np.sqrt(dim)) * 2.0**-24
+
+
+def pair_scores(left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Give the inner products of pairs of rows, float64 [n]; a pair's does not depend on what stands beside it."""
+    result = np.empty(len(rows))
+    for part in slices(0, len(rows), _PAIRS):
+        wide = left[rows[part]].astype(np.float64)
+        result[part] = np.einsum("ij,ij->i", wide, right[columns[part]].astype(np.float64))
+    return result
+
+
+def slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    """Give the parts of start to stop, `step` long but for the last."""
+    return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
 
 
 def first_equal_rows(rows: Any) -> np.ndarray:
@@ -134,61 +158,86 @@ def _check_lengths(lengths: np.ndarray, name: str, start: int) -> None:
         raise ValueError(f"row {start + row} of {name} {what}; every row must be finite and longer than 0")
 
 
-def _score_blocks(
-    images: np.ndarray, classes: np.ndarray, first: np.ndarray, block: int | None
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (photos, scores float32 [n, width]) block by block; the columns from n_classes on are −∞.
+def _score_tiles(images: np.ndarray, classes: np.ndarray, block: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield (photos, their rows, scores float32 [n, width]); the columns from n_classes on are −∞.
 
-    Every product has the same shape, padded to whole tiles: a score then does not depend on where in the input its
-    photo and its class stand. Photos keep their lengths, which play no part in the order of one photo's scores.
+    Photos keep their lengths, which play no part in the order of one photo's scores.
     """
     n_classes, dim = classes.shape
-    height = -(-max(1, _BLOCK if block is None else int(block)) // _TILE) * _TILE
-    right = np.zeros((-(-n_classes // _TILE) * _TILE, dim), dtype=np.float32)
+    right = np.zeros((-(-n_classes // _LANES) * _LANES, dim), dtype=np.float32)
     right[:n_classes] = classes
-    scores = np.empty((height, len(right)), dtype=np.float32)
-    repeated = np.flatnonzero(first != np.arange(n_classes))
-    for start in range(0, len(images), height):
-        part = slice(start, min(start + height, len(images)))
-        left = _safe_rows(images[part], start)
-        if len(left) < height:
-            left = np.concatenate([left, np.zeros((height - len(left), dim), dtype=np.float32)])
-        np.matmul(left, right.T, out=scores)
+    scores = np.empty((min(block, len(images)), len(right)), dtype=np.float32)
+    height = max(64, _CACHED // len(right))
+    for rows in slices(0, len(images), block):
+        photos, squares = _safe_rows(images[rows], rows.start)
+        slack = rounding(dim) * np.sqrt(squares)
+        np.matmul(photos, right.T, out=scores[: len(photos)])
         scores[:, n_classes:] = -np.inf
-        if len(repeated):
-            scores[:, repeated] = scores[:, first[repeated]]
-        yield part, scores[: part.stop - start]
+        for tile in slices(0, len(photos), height):
+            yield slice(rows.start + tile.start, rows.start + tile.stop), photos[tile], slack[tile], scores[tile]
 
 
-def _safe_rows(rows: np.ndarray, start: int) -> np.ndarray:
-    """Give rows as float32, scaled by a power of two where products would leave float32's range; check them."""
-    narrow = rows if rows.dtype == np.float32 else None
-    if narrow is not None:
-        lengths = np.einsum("ij,ij->i", narrow, narrow)
-        if bool(np.all((lengths > _SMALL) & (lengths < _LARGE))):
-            return narrow
+def _safe_rows(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give rows as float32 and the squares of their lengths; check them.
+
+    Rows whose products would leave float32's range are scaled by a power of two.
+    """
+    if rows.dtype == np.float32:
+        squares = np.einsum("ij,ij->i", rows, rows)
+        if bool(np.all((squares > _SMALL) & (squares < _LARGE))):
+            return rows, squares
     wide = rows.astype(np.float64)
     top = np.abs(wide).max(axis=1)
     _check_lengths(top, "image_features", start)
-    return np.ldexp(wide, -np.frexp(top)[1][:, None]).astype(np.float32)
+    narrow = np.ldexp(wide, -np.frexp(top)[1][:, None]).astype(np.float32)
+    return narrow, np.einsum("ij,ij->i", narrow, narrow)
 
 
-def _place(scores: np.ndarray, truth: np.ndarray, ties: str) -> tuple[np.ndarray, np.ndarray]:
-    true_scores = scores[np.arange(len(truth)), truth][:, None]
-    mask = np.greater(scores, true_scores)
-    higher = _count_true(mask)
-    equal = _count_true(np.greater_equal(scores, true_scores, out=mask)) - higher - 1
+def _place(
+    scores: np.ndarray, slack: np.ndarray, photos: np.ndarray, classes: np.ndarray, truth: np.ndarray, ties: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give predicted rows and ranks by float32; a photo that float32 cannot decide goes on to `_settle`."""
+    each = np.arange(len(truth))
     predicted = scores.argmax(axis=1)
-    if ties == "optimistic":
-        return np.where(higher == 0, truth, predicted), higher
-    tied = np.flatnonzero(equal)
-    same = scores[tied] == true_scores[tied]
-    if ties == "pessimistic":
-        same[np.arange(len(tied)), truth[tied]] = False
-        predicted[tied] = np.where(higher[tied] == 0, same.argmax(axis=1), predicted[tied])
-        return predicted, higher + equal
-    higher[tied] += (same & (np.arange(scores.shape[1]) < truth[tied, None])).sum(axis=1)
-    return predicted, higher
+    own, top = scores[each, truth], scores[each, predicted]
+    surely = scores > (own + slack)[:, None]
+    ranks = _count_true(surely)
+    near = scores >= (own - slack)[:, None]
+    near ^= surely
+    leading = np.greater_equal(scores, (top - slack)[:, None], out=surely)
+    undecided = np.flatnonzero((_count_true(near) > 1) | (_count_true(leading) > 1))
+    if len(undecided):
+        args = near[undecided], leading[undecided], photos[undecided], classes, truth[undecided], ties
+        predicted[undecided], more = _settle(*args)
+        ranks[undecided] += more
+    return predicted, ranks
+
+
+def _settle(
+    near: np.ndarray, leading: np.ndarray, photos: np.ndarray, classes: np.ndarray, truth: np.ndarray, ties: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compare in float64 what lies near the true class's score or near the highest.
+
+    Args:
+      near: bool [n, width], the classes that may tie with the true one, itself among them.
+      leading: bool [n, width], the classes that may have the highest score.
+      photos: float32 [n, dim].
+      classes: float32 [n_classes, dim].
+      truth: int64 [n].
+      ties: as in `classify`.
+
+    Returns:
+      predicted rows int64 [n], and int64 [n], how many of the near classes stand before the true one.
+    """
+    line, column = np.nonzero(near | leading)
+    exact, is_true = pair_scores(photos, classes, line, column), column == truth[line]
+    own = exact[is_true][line]  # one a photo, in the order of the photos
+    comes_first = {"first": column < truth[line], "pessimistic": ~is_true, "optimistic": np.zeros_like(is_true)}[ties]
+    before = near[line, column] & ((exact > own) | ((exact == own) & comes_first))
+    later = {"first": column, "pessimistic": is_true, "optimistic": ~is_true}[ties]
+    order = np.lexsort((column, later, -exact, line))
+    best = order[np.searchsorted(line[order], np.arange(len(truth)))]
+    return column[best], np.bincount(line[before], minlength=len(truth))
 
 
 def _count_true(mask: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .nearest import unit_rows
+from .nearest import pair_scores, rounding, slices, unit_rows
 from .uncertainty import PROPORTION, Prior, Resampling, quantile_interval, resample_means
 
 MATCHES = ("any", "first", "fraction")
@@ -145,42 +145,30 @@ class _Similarity:
         return self._matrix[texts, images].astype(np.float64)
 
     def blocks(self, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
-        for rows in _slices(0, self.n_texts, min(block or _TILE, _TILE)):
+        for rows in slices(0, self.n_texts, min(block or _TILE, _TILE)):
             if not np.all(np.isfinite(self._matrix[rows])):
                 raise ValueError(f"similarity holds NaN or infinity in the rows {rows.start} to {rows.stop - 1}")
             yield rows, self._matrix[rows]
 
 
 class _Cosine:
-    """Cosines: float32 products in blocks, and float64 for single pairs; they differ by less than `margin`.
-
-    The margin is the probabilistic bound on a float32 inner product, 4·√dim·2⁻²⁴ (Higham and Mary 2019, SIAM J. Sci.
-    Comput. 41, A2815–A2835).
-    """
+    """Cosines: float32 products in blocks, and float64 for single pairs; they differ by less than `margin`."""
 
     def __init__(self, texts: np.ndarray, images: np.ndarray) -> None:
         self._texts, self._images = texts, images
         self.n_texts, self.n_images = len(texts), len(images)
-        self.margin = 4 * float(np.sqrt(texts.shape[1])) * 2.0**-24
+        self.margin = rounding(texts.shape[1])
 
     def of(self, texts: np.ndarray, images: np.ndarray) -> np.ndarray:
-        result = np.empty(len(texts))
-        for part in _slices(0, len(texts), 4 * _TILE):
-            left = self._texts[texts[part]].astype(np.float64)
-            result[part] = np.einsum("ij,ij->i", left, self._images[images[part]].astype(np.float64))
-        return result
+        return pair_scores(self._texts, self._images, texts, images)
 
     def blocks(self, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
         height = min(block or _BLOCK, self.n_texts)
         scores = np.empty((height, self.n_images), dtype=np.float32)
-        for rows in _slices(0, self.n_texts, height):
+        for rows in slices(0, self.n_texts, height):
             np.matmul(self._texts[rows], self._images.T, out=scores[: rows.stop - rows.start])
-            for tile in _slices(rows.start, rows.stop, _TILE):
+            for tile in slices(rows.start, rows.stop, _TILE):
                 yield tile, scores[tile.start - rows.start : tile.stop - rows.start]
-
-
-def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
-    return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
 
 
 def _scores(text_features: Any | None, image_features: Any | None, similarity: Any | None) -> _Similarity | _Cosine:

@@ -36,6 +36,37 @@ def test_decisions_and_ranks_are_those_of_a_plain_sort(ties, block):
         np.testing.assert_array_equal(ranks, expected[1])
 
 
+def with_many_ties(rng: np.random.Generator, dim: int, n_images: int, n_classes: int = 50) -> tuple[np.ndarray, ...]:
+    """Photos of zeros and ones, classes of seven ones each: cosines of a photo are in the order of whole numbers."""
+    classes = np.stack([np.isin(np.arange(dim), rng.choice(dim, 7, replace=False)) for _ in range(n_classes)])
+    images = rng.integers(0, 2, (n_images, dim))
+    images[:, 0] = 1
+    return images.astype(np.float32), classes.astype(np.float32), rng.integers(0, n_classes, n_images)
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("dim", [16, 64, 257])
+def test_equal_cosines_tie_whatever_the_matrix_product_rounds(dim, ties):
+    rng = np.random.default_rng(dim)
+    images, classes, truth = with_many_ties(rng, dim, 1100)
+    images *= rng.uniform(0.1, 10)
+    predicted, ranks = classify(images, classes * 3, truth, ties=ties)
+    expected = sorted_places((images > 0).astype(int) @ classes.astype(int).T, truth, ties)
+    np.testing.assert_array_equal(predicted, expected[0])
+    np.testing.assert_array_equal(ranks, expected[1])
+
+
+@pytest.mark.parametrize("block", [1, 16, 100, 5000])
+def test_blocks_and_the_order_of_photos_change_nothing_where_much_ties(block):
+    rng = np.random.default_rng(5)
+    images, classes, truth = with_many_ties(rng, 64, 2000)
+    base = classify(images, classes, truth)
+    order = rng.permutation(len(images))
+    moved = classify(images[order], classes, truth[order], block=block)
+    np.testing.assert_array_equal(moved[0], base[0][order])
+    np.testing.assert_array_equal(moved[1], base[1][order])
+
+
 def test_decisions_agree_with_float64_on_more_classes_than_a_word_can_count():
     images, classes, truth = without_ties(np.random.default_rng(1), 300, 2500)
     predicted, ranks = classify(images, classes, truth)
