@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +17,78 @@ import pandas as pd
 
 RESULTS = os.environ.get("RESULTS", "babel-imagenet/results")
 GROUPS = {"vlow": 100, "low": 333, "mid": 666, "high": 1000}
+GROUP_NAMES = {"vlow": "up to 100 classes", "low": "101–333", "mid": "334–666", "high": "667–1000"}
 SIZES = {"any size": (0, float("inf")), "up to 300 M": (0, 3e8), "300 M to 1 B": (3e8, 1e9), "above 1 B": (1e9, 1e15)}
-MEASURES = {"accuracy": "accuracy", "accuracy above chance": "centred", "10-way accuracy": "k_way_10", "gap": "gap"}
-ALIASES = {"JP": "JA", "FIL": "TL", "QUZ": "QU", "IW": "HE"}
+MEASURES = {
+    "accuracy": "accuracy",
+    "accuracy above chance": "centred",
+    "10-way accuracy": "k_way_10",
+    "gap to English": "gap",
+}
+PROMPTS = {"label": "bare label", "openai_en": "English templates", "nllb_dist13b_prompts": "translated templates"}
+DIRECTIONS = {"text-to-image": "t2i_r@1", "image-to-text": "i2t_r@1"}
+ALIASES = {"JP": "JA", "FIL": "TL", "QUZ": "QU", "IW": "HE", "NB": "NO"}
+INTRO = """# Babel-ImageNet leaderboard
+
+Zero-shot accuracy in % on photos of ImageNet's classes, in up to 298 languages. Languages have different sets of
+classes, so accuracies of two languages do not compare; 10-way accuracy and accuracy above chance do."""
 
 
 def read(results: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give one table of zero-shot rows and one of retrieval rows; the second may be empty.
 
     Raises:
-      ValueError: a folder holds no result file.
+      ValueError: a folder holds no zero-shot result file.
     """
     if Path(results).is_dir():
         rows = [row for path in sorted(Path(results).rglob("*.json")) for row in read_file(path)]
-        if not rows:
-            raise ValueError(f"RESULTS={results}: the folder holds no result file")
-        table = pd.DataFrame(rows)
-        is_recall = table["accuracy"].isna() if "accuracy" in table else pd.Series(True, index=table.index)
-        zero_shot, retrieval = table[~is_recall].copy(), table[is_recall].copy()
+        zero_shot = pd.DataFrame([row for row in rows if row.get("accuracy") is not None])
+        retrieval = pd.DataFrame([row for row in rows if "t2i_r@1" in row])
+        if zero_shot.empty:
+            raise ValueError(f"RESULTS={results}: the folder holds no zero-shot result file")
     else:
         from datasets import get_dataset_config_names, load_dataset
 
-        names = get_dataset_config_names(results)
-        tables = {n: load_dataset(results, n, split="test").to_pandas() for n in names}
+        names = get_dataset_config_names(results, revision="main")
+        tables = {n: load_dataset(results, n, split="test", revision="main").to_pandas() for n in names}
         zero_shot, retrieval = tables["zero_shot"], tables.get("retrieval", pd.DataFrame())
     return with_figures(zero_shot), retrieval
 
 
 def read_file(path: Path) -> list[dict[str, Any]]:
-    """Give the rows of a result file with their model; nothing for other JSON."""
+    """Give the rows of a result file with their model and photos; nothing for other JSON."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("results"), list):
         return []
     meta = content["meta"]
-    dataset = meta.get("dataset")
-    own = {"model": meta["model"], "parameters": meta.get("parameters")}
-    own["images"] = dataset["name"] if isinstance(dataset, dict) else path.resolve().parent.name
+    source = meta.get("images") or meta.get("dataset")
+    is_retrieval = any("t2i_r@1" in row for row in content["results"])
+    images = source["name"] if isinstance(source, Mapping) else path.resolve().parent.name if is_retrieval else None
+    own = {"model": meta["model"], "parameters": meta.get("parameters"), "images": images}
     k_ways = [{f"k_way_{k}": f["value"] for k, f in row.get("k_way", {}).items()} for row in content["results"]]
     return [{**row, **k, **own} for row, k in zip(content["results"], k_ways, strict=True)]
 
 
 def with_figures(table: pd.DataFrame) -> pd.DataFrame:
-    """Add what a file may lack: chance-corrected accuracy and the resource group."""
+    """Add what a file may lack: a name for each run, chance-corrected accuracy and the resource group."""
+    table = table[table["accuracy"].notna()].copy()
     chance = 1 / table["num_classes"]
     table["centred"] = (table["accuracy"] - chance) / (1 - chance)
     table["group"] = [next(g for g, most in GROUPS.items() if n <= most) for n in table["num_classes"]]
-    return table[table["accuracy"].notna()]
+    table["run"] = run_names(table)
+    return table
+
+
+def run_names(table: pd.DataFrame) -> list[str]:
+    """Name each row's run: the model's short name where that is one model, and its photos where it has several."""
+    models = sorted(set(table["model"]))
+    short = [model.rsplit("/", 1)[-1].split("@")[0] for model in models]
+    names = {model: s if short.count(s) == 1 else model for model, s in zip(models, short, strict=True)}
+    n_sets = table.groupby("model")["images"].nunique(dropna=False)
+    return [
+        names[model] if n_sets[model] == 1 else f"{names[model]} ({Path(str(images)).name})"
+        for model, images in zip(table["model"], table["images"], strict=True)
+    ]
 
 
 def chosen(table: pd.DataFrame, prompt: str, groups: list[str], size: str) -> pd.DataFrame:
@@ -71,89 +98,108 @@ def chosen(table: pd.DataFrame, prompt: str, groups: list[str], size: str) -> pd
     return table[(table["prompt"] == prompt) & table["group"].isin(groups) & of_size]
 
 
-def board(table: pd.DataFrame) -> pd.DataFrame:
-    """Give models, best first: mean accuracy in percent over the languages chosen, English apart, and their number."""
-    others = table[table["lang"] != "EN"]
-    means = others.groupby("model").agg(mean=("accuracy", "mean"), languages=("lang", "nunique"))
-    english = table[table["lang"] == "EN"].groupby("model")["accuracy"].mean()
-    means.insert(1, "English", english.reindex(means.index))
-    means["parameters (M)"] = others.groupby("model")["parameters"].first() / 1e6
-    means[["mean", "English"]] = (100 * means[["mean", "English"]]).round(1)
-    return means.sort_values("mean", ascending=False).round(1).reset_index()
+def board(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Give runs, best first, by mean accuracy over the languages that all of them have, English apart; and a note."""
+    wide = table[table["lang"] != "EN"].pivot_table(index="lang", columns="run", values="accuracy")
+    shared = wide.dropna()
+    means = pd.DataFrame({"mean %": 100 * shared.mean(), "languages": wide.notna().sum()})
+    english = table[table["lang"] == "EN"].groupby("run")["accuracy"].first()
+    means.insert(1, "English %", (100 * english).reindex(means.index))
+    means["parameters, M"] = table.groupby("run")["parameters"].first() / 1e6
+    photos = table.groupby("run")["images"].first().fillna("ImageNet")
+    means["photos"] = [Path(str(photos[run])).name for run in means.index]
+    note = (
+        f"Means over the {len(shared)} languages that every model below has, English apart. Other photos, other scale."
+    )
+    order = means.sort_values("mean %", ascending=False).round(1).reset_index()
+    return order.rename(columns={"run": "model"}), note if len(wide) else "No result for this choice."
 
 
 def heat(table: pd.DataFrame, measure: str) -> Any:
-    """Give languages x models in percent, few classes first, coloured by value."""
+    """Give languages x runs in percent, few classes first, best run first, coloured by value; no value, no colour."""
     column = MEASURES[measure]
     if column not in table or table[column].isna().all():
         return pd.DataFrame({"note": [f"these results have no {measure}"]})
-    wide = table.pivot_table(index=["num_classes", "lang"], columns="model", values=column).sort_index()
-    shown = (100 * wide).round(1).reset_index().rename(columns={"lang": "language", "num_classes": "classes"})
-    models = list(wide.columns)
-    return shown.style.format(precision=1, na_rep="–").background_gradient("Blues", subset=models, axis=None)
+    wide = 100 * table.pivot_table(index=["num_classes", "lang"], columns="run", values=column).sort_index()
+    runs = list(board(table)[0]["model"])
+    shown = wide.round(1).reset_index().rename(columns={"lang": "language", "num_classes": "classes"})
+    style = shown[["language", "classes", *runs]].style.format(precision=1, na_rep="–", subset=runs)
+    style = style.background_gradient("Oranges" if column == "gap" else "Blues", subset=runs, axis=None)
+    return style.map(lambda v: "background-color: transparent; color: inherit" if pd.isna(v) else "", subset=runs)
 
 
-def scatter(table: pd.DataFrame, retrieval: pd.DataFrame) -> Any:
-    """Draw zero-shot accuracy against text-to-image recall at 1: a point is a model in a language."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axis = figure.subplots()
-    axis.set(xlabel="zero-shot accuracy, %", ylabel="text-to-image recall at 1, %")
-    if len(retrieval):
-        keyed = retrieval.assign(lang=retrieval["lang"].str.upper().replace(ALIASES))
-        both = table[["model", "lang", "accuracy"]].merge(keyed[["model", "lang", "t2i_r@1"]], on=["model", "lang"])
-        for model, points in both.groupby("model"):
-            axis.scatter(100 * points["accuracy"], 100 * points["t2i_r@1"], label=model, s=28)
-        if len(both) > 2:
-            axis.set_title(f"r = {both['accuracy'].corr(both['t2i_r@1']):.2f}, {len(both)} points", loc="left")
-        if len(both):
-            axis.legend(frameon=False, fontsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(color="#e4e7eb", linewidth=0.7)
-    return figure
+def scatter(table: pd.DataFrame, retrieval: pd.DataFrame, name: str | None, direction: str) -> tuple[Any, str]:
+    """Give the points of a retrieval set, a model in a language each, in percent; and their correlation in words."""
+    columns = {"accuracy": "zero-shot accuracy %", DIRECTIONS[direction]: "recall at 1 %"}
+    if not len(retrieval) or name is None:
+        return pd.DataFrame(columns=["run", "lang", *columns.values()]), "There are no retrieval results yet."
+    keyed = retrieval[retrieval["images"] == name]
+    keyed = keyed.assign(lang=keyed["lang"].str.upper().replace(ALIASES))
+    both = table[["model", "run", "lang", "accuracy"]].merge(
+        keyed[["model", "lang", DIRECTIONS[direction]]], on=["model", "lang"]
+    )
+    r = f"r = {both['accuracy'].corr(both[DIRECTIONS[direction]]):.2f}, " if len(both) > 2 else ""
+    points = both.rename(columns=columns).drop(columns="model")
+    points[list(columns.values())] *= 100
+    note = (
+        f"**{r}{len(both)} points.** A point is one model in one language; `babel-imagenet correlate` gives intervals."
+    )
+    return points, note
 
 
 def add_text(results: str) -> str:
     """Give the exact commands that add a model."""
+    repository = "ORG/RESULTS" if Path(results).is_dir() else results
     return f"""### Add your model
 
 ```
 pip install babel-imagenet
 babel-imagenet evaluate --model open_clip:NAME@TAG --images hf:ILSVRC/imagenet-1k:validation \\
     --languages all --labels 298 --prompts label,nllb --out my-model.json
-babel-imagenet push results my-model.json --repo-id {results} --create-pr
+babel-imagenet push results my-model.json --repo-id {repository} --create-pr
 ```
 
 The last line opens a pull request on the results dataset; once it is merged, the model stands here.
-`babel-imagenet models` lists model strings; `--dry-run` shows what would be pushed."""
+`babel-imagenet models` lists model strings; `--dry-run` shows what would be pushed. `babel-imagenet retrieve` measures
+a model on captions; its file is pushed by the same last line and joins the scatter."""
 
 
 def build(results: str = RESULTS) -> gr.Blocks:
     """Build the page."""
     zero_shot, retrieval = read(results)
-    prompts = list(dict.fromkeys(zero_shot["prompt"]))
+    prompts = [(PROMPTS.get(p, p), p) for p in dict.fromkeys(zero_shot["prompt"])]
+    sets = sorted(set(retrieval["images"])) if len(retrieval) else []
 
-    def show(prompt: str, groups: list[str], size: str, measure: str) -> tuple[Any, Any, Any]:
+    def show(prompt: str, groups: list[str], size: str, measure: str, name: str, direction: str) -> tuple[Any, ...]:
         table = chosen(zero_shot, prompt, groups, size)
-        return board(table), heat(table, measure), scatter(table, retrieval)
+        return (*board(table), heat(table, measure), *scatter(table, retrieval, name, direction))
 
     with gr.Blocks(title="Babel-ImageNet leaderboard") as page:
-        gr.Markdown("# Babel-ImageNet leaderboard\nZero-shot accuracy in % on ImageNet, in up to 298 languages.")
+        gr.Markdown(INTRO)
         with gr.Row():
-            prompt = gr.Dropdown(prompts, value=prompts[0], label="prompt set")
-            groups = gr.CheckboxGroup(list(GROUPS), value=list(GROUPS), label="resource group of the language")
+            prompt = gr.Dropdown(prompts, value=prompts[0][1], label="prompt set")
             size = gr.Dropdown(list(SIZES), value="any size", label="model size")
             measure = gr.Dropdown(list(MEASURES), value="accuracy", label="heat map shows")
+        groups = gr.CheckboxGroup(
+            [(f"{g}: {text}", g) for g, text in GROUP_NAMES.items()],
+            value=list(GROUPS),
+            label="resource group of the language",
+        )
         with gr.Tab("Models"):
-            models = gr.Dataframe(interactive=False, elem_id="board")
+            note = gr.Markdown()
+            models = gr.Dataframe(interactive=False, elem_id="board", wrap=True)
         with gr.Tab("Heat map"):
             languages = gr.Dataframe(interactive=False, elem_id="heat", max_height=640, show_search="filter")
         with gr.Tab("Retrieval"):
-            plot = gr.Plot(label="Does zero-shot accuracy foretell retrieval?", elem_id="scatter")
+            with gr.Row():
+                name = gr.Dropdown(sets, value=sets[0] if sets else None, label="retrieval set")
+                direction = gr.Dropdown(list(DIRECTIONS), value="text-to-image", label="direction")
+            correlation = gr.Markdown()
+            axes = {"x": "zero-shot accuracy %", "y": "recall at 1 %", "color": "run"}
+            plot = gr.ScatterPlot(**axes, tooltip="all", height=460, elem_id="scatter")
         with gr.Tab("Add your model"):
             gr.Markdown(add_text(results))
-        inputs, outputs = [prompt, groups, size, measure], [models, languages, plot]
+        inputs, outputs = [prompt, groups, size, measure, name, direction], [models, note, languages, plot, correlation]
         page.load(show, inputs, outputs)
         for control in inputs:
             control.change(show, inputs, outputs)

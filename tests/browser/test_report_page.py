@@ -156,8 +156,8 @@ def test_on_paper_tables_keep_their_headings_and_are_whole_and_light(browser, pa
         assert browser.find("[data-table=heat] thead button").is_displayed()
         assert browser.find("[data-bind=run]").is_displayed()
         assert not browser.find("#theme").is_displayed()
-        box = "const b = document.querySelector('.scroll:has([data-table=heat])'); return [b.clientHeight, b.scrollHeight]"
-        shown, whole = browser.run(box)
+        box = "const b = document.querySelector('.scroll:has([data-table=heat])');"
+        shown, whole = browser.run(f"{box} return [b.clientHeight, b.scrollHeight]")
         assert shown == whole
         assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     finally:
