@@ -104,6 +104,7 @@ def one_language(
     """Train and measure the adapter of one language, and leave the encoder as it was."""
     from babel_adapters.data import training_data
     from babel_adapters.measure import compare, measure, read_gains
+    from babel_adapters.recalls import compare_recalls, measure_recalls
     from babel_adapters.team import Team
 
     folder = Path(config.output_dir) / language.lower()
@@ -119,11 +120,16 @@ def one_language(
         data = training_data(config, encoder, language, labels.languages[language].labels)
     say(accelerator, describe(data, language))
     before = team.first(lambda: measure(config, encoder, language, folder, "before"))
+    found = team.first(lambda: measure_recalls(config, encoder, language, folder, "before"))
+    if config.eval_retrieval and team.is_main and not found:
+        say(accelerator, f"{language}: {config.eval_retrieval} has no captions in it, so retrieval is not measured")
     run = Run(config, team, encoder, data, folder, language)
     try:
         run.train()
         after = team.first(lambda: measure(config, encoder, language, folder, "after"))
         gains = compare(before, after) if before and after else []
+        if found:
+            gains += compare_recalls(found, measure_recalls(config, encoder, language, folder, "after"))
         run.save(gains)
     finally:
         run.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,18 @@ from babel_imagenet_dataset.files import write_json
 
 if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
+    from babel_zsic.retrieval import Ranks
 
 _SHORT = {"text_to_image": "t2i", "image_to_text": "i2t"}
+
+
+@dataclass(frozen=True)
+class LanguageRetrieval:
+    """One language: its row, the places of texts and photos (None where the encoder refused), each text's photo."""
+
+    row: dict[str, Any]
+    ranks: Ranks | None
+    text_to_image: list[int]
 
 
 def run(
@@ -35,7 +45,7 @@ def run(
     *,
     encoder: Encoder | None = None,
     progress: bool = False,
-    on_row: Callable[[dict[str, Any]], None] | None = None,
+    on_result: Callable[[LanguageRetrieval], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a model's retrieval as the settings say; the file is written anew after each language.
 
@@ -43,7 +53,7 @@ def run(
       config: what to measure.
       encoder: the model, if it is loaded already; else `config.model` is loaded.
       progress: show a bar for the photos.
-      on_row: called with each row once it is written.
+      on_result: called with each language's result once it is written.
 
     Returns:
       what the file holds: `meta`, `results` (one row a language), `failures` (languages that the encoder refused, with
@@ -74,19 +84,19 @@ def run(
         raise ValueError(_missing(captions.name, images.problems))
     content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images), "results": [], "failures": []}
     for name in names:
-        row = score_captions(encoder, captions, name, images, config)
-        content["results" if row["status"] == "ok" else "failures"].append(plain(row))
+        result = score_captions(encoder, captions, name, images, config)
+        content["results" if result.ranks else "failures"].append(plain(result.row))
         content["macro"] = macro(content["results"])
         write_json(config.out, content)
-        if on_row:
-            on_row(row)
+        if on_result:
+            on_result(result)
     return content
 
 
 def score_captions(
     encoder: Encoder, captions: CaptionSet, name: str, images: ImageFeatures, config: RetrieveConfig
-) -> dict[str, Any]:
-    """Give the row of one language: recalls under the reference's names, ranks, intervals, and what was left out.
+) -> LanguageRetrieval:
+    """Give the result of one language: recalls under the reference's names, ranks, intervals, and what was left out.
 
     Where the encoder refuses the language's captions the row holds its `status` alone, `failed: why` or `skipped: why`.
 
@@ -110,10 +120,10 @@ def score_captions(
         token_use = getattr(encoder, "token_use", lambda *_: None)(texts, code)
     except ValueError as error:
         what = "skipped" if isinstance(error, LanguageSkipped) else "failed"
-        return {"lang": name, "code": code, "status": f"{what}: {error}"}
+        return LanguageRetrieval({"lang": name, "code": code, "status": f"{what}: {error}"}, None, own)
     ranks = rank_pairs(own, text_features=features, image_features=images.features[[row for row, _ in kept]])
     scores = score_retrieval(ranks, own, k=config.k, n_resamples=config.n_resamples, seed=config.seed)
-    return {
+    row = {
         "lang": name,
         "code": code,
         **{_short(figure): value for figure, value in scores.items()},
@@ -122,6 +132,7 @@ def score_captions(
         "n_blank_captions": sum(not c.strip() for c_ in of_photo.values() for c in c_),
         "status": "ok",
     }
+    return LanguageRetrieval(row, ranks, own)
 
 
 def macro(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -95,9 +95,11 @@ def test_models_stand_best_first_and_filters_and_tabs_work(browser, address, tmp
     tab = "[...document.querySelectorAll('[role=tab]')].find(t => t.innerText.trim() === arguments[0]).click()"
     browser.run(tab, "Heat map")
     browser.wait_until(lambda: "LO" in browser.find("#heat").text)
-    colours = "const of = d => d.id === 'heat' ? [] : [getComputedStyle(d).background, ...of(d.parentElement)];" \
-              "return [...document.querySelectorAll('#heat span')].filter(d => d.innerText === '–').flatMap(of)"  # fmt: skip
-    assert not any("rgb(0, 0, 0)" in c for c in browser.wait_until(lambda: browser.run(colours)))  # no value, no colour
+    colours = "const of = d => d.id === 'heat' ? [] : [getComputedStyle(d).background, ...of(d.parentNode)];" \
+              "return [...document.querySelectorAll('#heat span')].filter(d => d.innerText === '–')" \
+              ".flatMap(of)"  # fmt: skip
+    found = browser.wait_until(lambda: browser.run(colours))
+    assert not any("rgb(0, 0, 0)" in colour for colour in found)  # no value, no colour
     browser.run(tab, "Retrieval")
     browser.wait_until(lambda: "r = 1.00, 7 points" in text(browser))
     browser.wait_until(lambda: browser.run("return document.querySelector('#scatter canvas, #scatter svg.marks')"))

@@ -60,6 +60,10 @@ class TrainConfig(AdapterConfig):
     )
     eval_labels: str | None = option(None, "label file; default: the installed one", "evaluation")
     eval_prompts: str = option("label", "prompt sets, as `evaluate --prompts` takes them", "evaluation")
+    eval_retrieval: str | None = option(None, "retrieval set, as `retrieve --dataset` takes it", "evaluation")
+    eval_image_root: str | None = option(
+        None, "folder of the retrieval set's photos, where they are files", "evaluation"
+    )
     output_dir: str = option("adapters", "folder; each language gets one in it", "output")
     resume: bool = option(False, "go on from the last checkpoint; finished languages are left as they are", "output")
     overwrite: bool = option(False, "replace finished adapters", "output")
@@ -102,5 +106,6 @@ class TrainConfig(AdapterConfig):
         """Give all that determines the trained weights."""
         passing = {"resume", "overwrite", "output_dir", "store", "log_with", "save_every", "languages", "base_id"}
         evaluation = {"eval_images", "eval_labels", "eval_prompts", "spread_languages", "prefix_gb"}
+        evaluation |= {"eval_retrieval", "eval_image_root"}
         known = {f.name for f in fields(self)} - passing - evaluation
         return {k: v for k, v in asdict(self).items() if k in known} | {"learning_rate": self.rate}

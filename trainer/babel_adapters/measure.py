@@ -71,7 +71,8 @@ def read_gains(folder: Path) -> list[Gain] | None:
     for one in read_json(folder / RECORD_NAME)["evaluations"]:
         before, after = ({"accuracy": one[w]["value"], "n_images": one[w].get("n")} for w in ("before", "after"))
         low, high = one["gain"]["interval"]
-        gains.append(Gain(one["images"], one["prompt_set"], before, after, one["gain"]["value"], (low, high)))
+        names = one.get("images", one["dataset"]), one.get("prompt_set", one["metric"])
+        gains.append(Gain(*names, before, after, one["gain"]["value"], (low, high)))
     return gains
 
 
