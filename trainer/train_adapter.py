@@ -128,8 +128,8 @@ def one_language(
         run.train()
         after = team.first(lambda: measure(config, encoder, language, folder, "after"))
         gains = compare(before, after) if before and after else []
-        if found:
-            gains += compare_recalls(found, measure_recalls(config, encoder, language, folder, "after"))
+        if later := team.first(lambda: measure_recalls(config, encoder, language, folder, "after")):
+            gains += compare_recalls(found, later)
         run.save(gains)
     finally:
         run.close()

@@ -70,13 +70,13 @@ def measure_recalls(config: Any, encoder: Any, language: str, folder: Path, when
     return LanguageRetrieval({**results[0].row, "set": captions.name}, results[0].ranks, results[0].text_to_image)
 
 
-def compare_recalls(before: LanguageRetrieval, after: LanguageRetrieval | None) -> list[Gain]:
+def compare_recalls(before: LanguageRetrieval | None, after: LanguageRetrieval) -> list[Gain]:
     """Give the gain of each direction with its interval, paired by caption or photo, photos being the draws.
 
     Raises:
       ValueError: the captions or photos are not the same.
     """
-    if after is None or after.ranks is None or before.ranks is None or before.text_to_image != after.text_to_image:
+    if before is None or after.ranks is None or before.ranks is None or before.text_to_image != after.text_to_image:
         raise ValueError("the results of retrieval before and after are not of the same captions and photos")
     own = np.asarray(before.text_to_image)
     photos = np.arange(len(before.ranks.caption))
