@@ -130,3 +130,21 @@ def test_without_decisions_only_languages_are_left_out_and_it_is_said(tmp_path, 
     analysis = analyse(files, n_resamples=0, n_draws=3)
     assert {s.kind for s in analysis.subsets["label"]} == {"languages"}
     assert "no decisions beside" in analysis.notes[0]
+
+
+def test_a_language_that_is_left_out_is_left_out_of_smaller_benchmarks_too(tmp_path):
+    """Six languages with scores of the task: of five without English no part of five is smaller than the whole."""
+    codes = ("EN", "DE", "FR", "IT", "ES", "RU")
+    for model in "ab":
+        writer = ResultWriter(tmp_path / f"{model}.json", {"model": model}, [(c, "label") for c in codes])
+        for i, code in enumerate(codes):
+            decisions = Predictions(("p", "q"), np.array([1, 1]), np.array([1, 2]), np.array([0, i % 2]))
+            accuracy = float((decisions.rank == 0).mean())
+            writer.add({"lang": code, "prompt": "label", "num_classes": 3, "accuracy": accuracy}, decisions)
+        writer.finish()
+    rows = [f"{m},{c},{i + (m == 'a')}\n" for i, c in enumerate(codes) for m in "ab"]
+    (tmp_path / "t.csv").write_text("model,language,s\n" + "".join(rows), encoding="utf-8")
+    files = [tmp_path / "a.json", tmp_path / "b.json", tmp_path / "t.csv"]
+    found = {gone: analyse(files, exclude=gone, n_resamples=0, n_draws=4).subsets["label"] for gone in ((), ("EN",))}
+    assert [(s.kind, s.size) for s in found[()]] == [("photos", 1), ("languages", 5)]
+    assert [(s.kind, s.size) for s in found["EN",]] == [("photos", 1)]

@@ -81,7 +81,7 @@ def analyse(
     Args:
       files: result files and CSV tables, see `joining.read_scores`.
       models: names or shell patterns; empty for all.
-      exclude: languages that shall not become points.
+      exclude: languages that shall not become points, nor be part of a smaller benchmark.
       n_resamples: bootstrap resamples an interval.
       seed: of resamples and draws.
       n_draws: random parts of the benchmark a size; 0 leaves smaller benchmarks out.
@@ -92,7 +92,8 @@ def analyse(
     """
     scores = select_models(read_all(files), models)
     entries: list[tuple[Joined, Correlation | None]] = []
-    for joined in join(scores, exclude=exclude):
+    gone = frozenset(exclude)
+    for joined in join(scores, exclude=gone):
         enough = len(joined.points.x) >= 3
         entries.append((joined, correlate(joined.points, n_resamples=n_resamples, seed=seed) if enough else None))
     known = list(dict.fromkeys(score.model for score in scores))
@@ -104,7 +105,7 @@ def analyse(
         if (curse := curse_of_multilinguality(runs, prompt, given)) is not None:
             analysis.curses.append(curse)
         if n_draws:
-            _add_subsets(analysis, scores, runs, prompt, n_draws, seed)
+            _add_subsets(analysis, [s for s in scores if s.language not in gone], runs, prompt, n_draws, seed)
     return analysis
 
 
@@ -129,4 +130,5 @@ def _add_subsets(
         photos, cells = None, None
     else:
         photos, cells = read_decisions(paths, prompt)
+        cells = {cell: decisions for cell, decisions in cells.items() if cell in whole}
     analysis.subsets[prompt] = subsample(whole, others, photos, cells, n_draws=n_draws, seed=seed)

@@ -53,7 +53,9 @@ def _print_correlation(console: Console, joined: Joined, c: Correlation | None, 
     if c is None:
         console.print(f"{title}\n[yellow]{len(joined.points.x)} points, 3 are needed[/]\n")
         return
-    table = new_table(title, (f"n = {c.n}: {c.n_models} models, {c.n_languages} languages",), ("", *_OVER))
+    console.print(title)
+    models = "1 model" if c.n_models == 1 else f"{c.n_models} models"
+    table = new_table(None, (f"n = {c.n}: {models}, {c.n_languages} languages",), ("", *_OVER))
     for name, text in FIGURES.items():
         e = getattr(c, name)
         value = "–" if e.value is None else f"{e.value:.3f}"
@@ -79,7 +81,8 @@ def _print_reading(console: Console, found: Sequence[Correlation]) -> None:
     )
     if 0 < (few := min((c.n_models for c in found), default=0)) < 8:
         console.print(
-            f"[yellow]Only {few} models: an interval over models from so few is rough, most often too short.[/]"
+            f"[yellow]Only {few} model{'s' * (few > 1)}: an interval over models from so few is rough, most often too "
+            "short.[/]"
         )
     console.print()
 
@@ -104,7 +107,8 @@ def _print_subsets(console: Console, prompt: str, subsets: Sequence[Subset], tas
     if not subsets:
         return
     title = f"[bold]smaller benchmarks, {PROMPTS.get(prompt, prompt)}: mean over {subsets[0].n_draws} random parts[/]"
-    table = new_table(title, ("part",), ("size", "Kendall's τ", "95 % of parts", "error of a mean", "of a language"))
+    console.print(title)
+    table = new_table(None, ("part",), ("size", "Kendall's τ", "95 % of parts", "error of a mean", "of a language"))
     for s in subsets:
         errors = [
             "–" if not error or not error[0] else f"{100 * error[0]:.2f}" for error in (s.mean_error, s.cell_error)
@@ -136,8 +140,9 @@ def _print_curse(console: Console, curse: Curse, short: Mapping[str, str]) -> No
     """Print the gaps by model and by text encoder, and the slopes on size and on training languages."""
     groups = list(curse.slopes)
     prompt = PROMPTS.get(curse.prompt, curse.prompt)
-    title = f"[bold]gap to English on {curse.basis}, in points, {prompt}[/]"
-    table = new_table(title, ("model",), ("size", "trained on", *groups))
+    basis = curse.basis.replace("same", "the same")
+    console.print(f"[bold]gap to English on {basis}, in points, {prompt}[/]")
+    table = new_table(None, ("model",), ("size", "trained on", *groups))
     for model, gaps in curse.gaps.items():
         f = curse.facts[model]
         size = "–" if f.parameters is None else f"{f.parameters / 1e6:.0f} M"
