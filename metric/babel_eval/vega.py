@@ -7,6 +7,7 @@ picture gets the values of `LIGHT` or `DARK`. The Vega runtime (BSD-3-Clause, 0.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -103,11 +104,20 @@ def draw(spec: Spec, path: Path | str, *, dark: bool = False) -> None:
     if path.suffix == ".svg":
         data = converter().vegalite_to_svg(ready, vl_version=VEGA_LITE).encode()
     elif path.suffix == ".png":
-        data = converter().vegalite_to_png(ready, vl_version=VEGA_LITE, scale=2)
+        data = _packed(converter().vegalite_to_png(ready, vl_version=VEGA_LITE, scale=2))
     else:
         raise ValueError(f"a chart is drawn as .png or .svg, got {path}")
     with atomic_path(path) as part:
         part.write_bytes(data)
+
+
+def _packed(png: bytes) -> bytes:
+    """Give the same picture in 256 colours: a chart has few, and a file of a third the size."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def painted(spec: Spec, colours: Mapping[str, str]) -> Spec:

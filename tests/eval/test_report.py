@@ -134,6 +134,9 @@ def test_pictures_are_drawn_where_asked_for(tmp_path, files):
     drawn = {p.stem: p.read_text(encoding="utf-8") for p in (tmp_path / "out" / "charts").iterdir()}
     assert {"groups", "accuracy", "gap", "classes_raw", "classes_k_way", "best"} <= set(drawn)
     assert "var(--" not in "".join(drawn.values())
+    assert "Mean accuracy by resource group" in drawn["groups"]
+    assert "a, bare label" in drawn["accuracy"]  # the model that it shows
+    assert "a, bare label" not in drawn["groups"]
 
 
 def test_the_scripts_written_by_hand_stay_short():

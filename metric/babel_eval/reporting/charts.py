@@ -1,4 +1,4 @@
-"""The report's charts as Vega-Lite specifications over named data; the page fills them, `drawn` makes pictures."""
+"""The report's charts as Vega-Lite specifications over named data; the page fills them."""
 
 from __future__ import annotations
 
@@ -58,11 +58,6 @@ def charts(data: ReportData, flags: Sequence[Row]) -> list[Chart]:
     if flags:
         found.append(Chart("flags", _flags(data), rows))
     return found
-
-
-def drawn(chart: Chart) -> Spec:
-    """Give a chart with its rows inside, for a picture."""
-    return {**chart.spec, "data": {"values": list(chart.rows)}, "width": 760 if chart.spec["width"] != 340 else 340}
 
 
 def language_rows(data: ReportData, flags: Sequence[Row]) -> list[Row]:

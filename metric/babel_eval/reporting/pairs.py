@@ -10,6 +10,7 @@ import numpy as np
 
 from babel_eval.correlation.subsets import Decisions, Photos, read_decisions
 from babel_eval.reporting.data import ReportData, Row
+from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_zsic.comparison import compare
 
 _FIGURES = ("diff", "low", "high", "p")
@@ -48,7 +49,8 @@ def _compare(photos: Photos, a: Sequence[Decisions], b: Sequence[Decisions], cod
         return {}
     languages = np.repeat(codes, [len(d.photo) for d in a])
     references = photos.class_of[np.concatenate([d.photo for d in a])]
-    first, second = (np.where(np.concatenate([d.rank for d in side]) == 0, references, -1) for side in (a, b))
+    wrong = (references + 1) % N_CLASSES  # which class a wrong one is plays no part
+    first, second = (np.where(np.concatenate([d.rank for d in side]) == 0, references, wrong) for side in (a, b))
     found = compare(
         {"predictions": first, "references": references, "languages": languages},
         {"predictions": second, "references": references, "languages": languages},

@@ -13,18 +13,29 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from babel_eval.correlation.scatter import score_title
+from babel_eval.correlation.scatter import PROMPTS, score_title
 from babel_eval.reporting import classes as report_classes
 from babel_eval.reporting import pairs as report_pairs
 from babel_eval.reporting import view as report_view
 from babel_eval.reporting.audits import audit_rows, audit_view, take_audit
-from babel_eval.reporting.charts import Chart, charts, curse_chart, drawn, pair_chart
+from babel_eval.reporting.charts import Chart, charts, curse_chart, pair_chart
 from babel_eval.reporting.classes import ClassTable, class_rows, class_table, flag_rows
 from babel_eval.reporting.data import ReportData, Row, best_models, gather, group_means
 from babel_eval.vega import Spec, compiled, draw, runtime
 from babel_imagenet_dataset.files import atomic_folder, write_text
 from babel_imagenet_dataset.release import LabelFile
 
+TITLES = {
+    "groups": "Mean accuracy by resource group, English apart",
+    "accuracy": "Accuracy with its 95 % interval; ticks are chance",
+    "gap": "Points of accuracy that a language lacks; a tick is a language, a dot the mean of its group",
+    "classes_raw": "Accuracy among all of a language's classes",
+    "classes_k_way": "Accuracy that compares between languages of unlike size",
+    "best": "Number of languages in which a model has the highest accuracy",
+    "flags": "Accuracy above chance against the share of flagged labels",
+    "curse_parameters": "Mean gap to English against the size of the model",
+    "curse_training_languages": "Mean gap to English against the languages trained on",
+}
 QUANTITIES = {"parameters": "Gap against size", "training_languages": "Gap against the languages trained on"}
 
 
@@ -88,10 +99,10 @@ def write_page(report: Report, folder: Path | str, *, title: str, pictures: Sequ
             write_text(part / "data" / f"{name}.csv", _csv(rows))
         for chart in _charts(report) if pictures else ():
             for suffix in pictures:
-                draw(drawn(chart), part / "charts" / f"{chart.name}.{suffix}")
-        for name, spec in report_view.scatters(report.data).items() if pictures else ():
+                draw(_picture(chart), part / "charts" / f"{chart.name}.{suffix}")
+        for name, spec in report_view.scatters(report.data, titles=True).items() if pictures else ():
             for suffix in pictures:
-                draw({**spec, "width": 340}, part / "charts" / f"{name}.{suffix}")
+                draw({**spec, "width": 400}, part / "charts" / f"{name}.{suffix}")
     return Path(folder) / "index.html"
 
 
@@ -139,6 +150,15 @@ def csv_tables(report: Report) -> dict[str, Iterable[Sequence[Any]]]:
     if report.classes is not None and report.has_classes:
         tables["classes"] = class_rows(report.classes, data.labels, data.prompts)
     return {name: table for name, table in tables.items() if table}
+
+
+def _picture(chart: Chart) -> Spec:
+    """Give a chart with its rows inside, and a title that says what the page says around it."""
+    chosen = {p["name"]: p["value"] for p in chart.spec["params"]}
+    of_run = [chosen["run"]] if "datum.run == run" in json.dumps(chart.spec["transform"]) else []
+    shown = ", ".join([*of_run, PROMPTS.get(chosen["prompt"], chosen["prompt"])])
+    title = {"text": TITLES[chart.name], "subtitle": shown, "subtitleColor": "var(--soft)"}
+    return {**chart.spec, "data": {"values": list(chart.rows)}, "width": 760, "title": title}
 
 
 def _charts(report: Report) -> list[Chart]:

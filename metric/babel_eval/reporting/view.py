@@ -124,9 +124,12 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def scatters(data: ReportData) -> dict[str, Spec]:
+def scatters(data: ReportData, *, titles: bool = False) -> dict[str, Spec]:
     """Give the scatter of each retrieval set, prompt set and direction, as wide as the page lets it be."""
-    return {name: {k: v for k, v in spec.items() if k != "caption"} for name, spec in _scatters(data).items()}
+    return {
+        name: {k: v for k, v in spec.items() if k != "caption"} | ({"title": spec["caption"]} if titles else {})
+        for name, spec in _scatters(data).items()
+    }
 
 
 def _scatters(data: ReportData) -> dict[str, Spec]:
