@@ -132,11 +132,13 @@ def _groups(data: ReportData) -> Spec:
             "scale": model_scale(data.labels, "color"),
             "legend": {"title": None, "columns": {"expr": "width < 500 ? 1 : 4"}},
         },
-        "shape": {"field": "run", "scale": model_scale(data.labels, "shape")},
         "tooltip": [*_tip("run", "n"), {"field": "value", "format": ".1%", "title": "mean"}],
     }
-    line = {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.6}, "encoding": {"shape": {"value": "circle"}}}
-    point = {"mark": {"type": "point", "filled": True, "size": 80, "opacity": 1}}
+    line = {"mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.6}}
+    point = {
+        "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
+        "encoding": {"shape": {"field": "run", "scale": model_scale(data.labels, "shape")}},
+    }
     transform = [
         {"filter": "datum.prompt == prompt && datum.group != 'all'"},
         {"calculate": "datum[measure]", "as": "value"},
@@ -161,7 +163,7 @@ def _accuracy(data: ReportData) -> Spec:
         "encoding": {"y": _percent("accuracy_low", "accuracy"), "y2": {"field": "accuracy_high"}},
     }
     chance = {
-        "mark": {"type": "tick", "thickness": 1, "size": 4, "color": "var(--soft)", "opacity": 0.8},
+        "mark": {"type": "tick", "orient": "horizontal", "thickness": 1.5, "size": 5, "opacity": 0.9},
         "encoding": {"y": {"field": "chance", "type": "quantitative"}, "color": {"value": "var(--soft)"}},
     }
     point = {
