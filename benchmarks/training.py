@@ -3,10 +3,11 @@
     python benchmarks/training.py                            # conse-e5's text tower, emoji names, LoRA, mse, CPU
     python benchmarks/training.py --steps 40 --rounds 5 --train-data cldr:cldr --language lo
 
-Both train the same LoRA on the same tower towards the same precomputed English features, on the same pairs, batch size
-and threads; sentence-transformers by its trainer with MSELoss, the target column and the features as labels. `floor` is
-our tower with the adapter, forward and backward alone, on the batches of our own run. Each side runs in a process of its
-own, in turns; medians over rounds are printed. Peak memory is that of the training, loading left out (Linux).
+Both train the same LoRA on the same tower towards the same precomputed English features, on the same pairs, batch
+size and threads; sentence-transformers by its trainer with MSELoss, the target column and the features as labels.
+`floor` is our tower with the adapter, forward and backward alone, on the batches of our own run. Each side runs in a
+process of its own, in turns; medians over rounds are printed. Peak memory is that of the training, loading left out
+(Linux).
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 def our_run(options: argparse.Namespace, folder: Path) -> Any:
     """Give our training, ready to start; the other sides take pairs, features and tower from it."""
-    import train_adapter
     from accelerate import Accelerator
+
+    import train_adapter
     from babel_adapters.config import TrainConfig
     from babel_adapters.data import training_data
     from babel_adapters.team import Team

@@ -5,10 +5,10 @@
     torchrun --nproc_per_node 8 translate_captions.py --captions ccs_synthetic.json --languages lo --dtype bf16
 
 Reads Parquet, JSONL, JSON (BLIP's lists of `{"image" or "url", "caption"}` among them), CSV, TSV and `hf:NAME:SPLIT`.
-Each distinct caption is translated once, longest first, in batches by tokens. What is translated stands on disk at once:
-a second run of the same command, after a kill too, goes on. Several processes, on one machine or on several with one
-file system, take a part each; the one that ends last writes `--out`, a Parquet file with columns `target`, `english` and,
-where the captions have images, `image`. Source: Geigle et al. 2023 (arXiv:2306.08658), section 6.
+Each distinct caption is translated once, longest first, in batches by tokens. What is translated stands on disk at
+once: a second run of the same command, after a kill too, goes on. Several processes, on one machine or on several with
+one file system, take a part each; the one that ends last writes `--out`, a Parquet file with columns `target`,
+`english` and, where the captions have images, `image`. Source: Geigle et al. 2023 (arXiv:2306.08658), section 6.
 """
 
 from __future__ import annotations
