@@ -129,8 +129,10 @@ def test_kept_states_of_frozen_blocks_change_no_feature(
 def test_a_linear_adapter_brings_the_language_to_english(
     base: Callable[[str], str], pairs_file: Path, tmp_path: Path
 ) -> None:
-    settings = config(pairs_file, tmp_path, method="linear", rank=None, ridge=1e-6, hold_out=0.0)
-    encoder, run = started(base("m-clip"), settings)
+    settings = config(
+        pairs_file, tmp_path, model=base("m-clip"), method="linear", rank=None, ridge=1e-6, hold_out=0.0
+    )
+    encoder, run = started(settings.model, settings)
     pairs = run.data.pairs[: run.data.n_train]
     english = encoder.encode_texts([p.english for p in pairs], "EN")
     before = np.abs(encoder.encode_texts([p.target for p in pairs], "LO") - english).mean()
@@ -138,6 +140,13 @@ def test_a_linear_adapter_brings_the_language_to_english(
     encoder.text_model = run.model
     after = np.abs(encoder.encode_texts([p.target for p in pairs], "LO") - english).mean()
     assert after < 0.3 * before
+    trained = encoder.encode_texts(TEXTS, "LO")
+    run.save([])
+    card = (run.folder / "README.md").read_text()
+    assert "import babel_adapters" in card
+    assert "cannot be merged" in card
+    loaded: Any = load_encoder(f"{settings.model}+peft:{run.folder}", device="cpu")
+    assert np.array_equal(loaded.encode_texts(TEXTS, "LO"), trained)
 
 
 def test_a_linear_adapter_is_refused_where_the_tower_does_not_average(

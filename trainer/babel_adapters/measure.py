@@ -189,7 +189,8 @@ def card_record(
 ) -> dict[str, Any]:
     """Give the record that `card.adapter_card` renders, out of what a training knows."""
     known = language_of(language)
-    lines = [] if method != "bottleneck" else ["import babel_adapters  # first: it makes peft know this kind"]
+    is_ours = method in ("bottleneck", "linear")
+    lines = ["import babel_adapters  # first: it makes peft know this kind"] if is_ours else []
     lines += [
         "from babel_eval.encoders import load_encoder",
         f'encoder = load_encoder("{model}+peft:{folder}")',
@@ -204,8 +205,8 @@ def card_record(
         }[leakage]
     ]
     notes = [CONSE_NOTE] if model == "conse-e5" else []
-    if method == "bottleneck":
-        notes.append("A bottleneck adapter cannot be merged into the base weights.")
+    if is_ours:
+        notes.append("This adapter stands behind a block and cannot be merged into the base weights.")
     return {
         "base_model": base,
         "model": model,
