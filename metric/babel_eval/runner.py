@@ -41,6 +41,7 @@ def run(
     say: Callable[[str], None] | None = None,
     on_result: Callable[[LanguageResult], None] | None = None,
     scoring: Scoring | None = None,
+    team: Team | None = None,
 ) -> Results:
     """Measure a model as the settings say and write the result file; rows are written as soon as they are known.
 
@@ -54,6 +55,8 @@ def run(
       say: called with what a user should know on the way.
       on_result: called with each result once it is written.
       scoring: intervals and K-way.
+      team: the processes that measure together; None: those that a launcher started. One of several processes that
+        measures by itself (the trainer's first one) says `Team()`, or it would wait for the others.
 
     Returns:
       what the result file holds; in the processes that only help, no rows.
@@ -61,7 +64,7 @@ def run(
     Raises:
       ValueError, FileExistsError, ImportError: bad settings or input, before anything is written.
     """
-    team = find_team()
+    team = team or find_team()
     if team.leads:
         check_target(config.out, resume=config.resume, overwrite=config.overwrite)
     labels, prompts = _labels(config)

@@ -13,6 +13,7 @@ import numpy as np
 from babel_adapters.card import RECORD_NAME
 from babel_eval.config import EvaluateConfig
 from babel_eval.runner import run
+from babel_eval.team import Team
 from babel_eval.zero_shot import LanguageResult
 from babel_imagenet_dataset.files import read_json
 from babel_imagenet_dataset.languages import language as language_of
@@ -115,7 +116,7 @@ def _evaluate(config: Any, encoder: Any, language: str, images: str, out: Path) 
         overwrite=True,
     )
     results: list[LanguageResult] = []
-    run(settings, encoder=encoder, on_result=results.append)
+    run(settings, encoder=encoder, on_result=results.append, team=Team())
     failed = [f"{r.row['lang']}: {r.row['status']}" for r in results if not r.is_ok]
     if failed:
         raise ValueError(f"--eval-images {images}: no result for {'; '.join(failed)}")
