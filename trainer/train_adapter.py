@@ -205,6 +205,7 @@ class Run:
                     self.check(progress)
                 if self.state.step % self.config.save_every == 0 and self.state.step < self.n_steps:
                     self.checkpoints.save()
+        self.encoder.text_model = self.model  # the bare one: DDP's would wait for the other processes in each pass
         self.best.restore(self.model)
         self.attention.restore()
         self.model.eval()
