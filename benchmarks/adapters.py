@@ -54,7 +54,7 @@ def train(flags: Sequence[str]) -> list[Row]:
     config = parse(TrainConfig, flags, presets=PRESETS)
     accelerator = train_adapter.start(config)
     encoder, labels, languages = train_adapter.load(config, accelerator)
-    rows = []
+    rows: list[Row] = []
     for language in languages:
         start = time.perf_counter()
         (gain,) = train_adapter.one_language(config, accelerator, encoder, language, labels)
@@ -63,8 +63,9 @@ def train(flags: Sequence[str]) -> list[Row]:
         n = len(changes(folder))
         rows.append((language, n, gain.before["accuracy"], gain.after["accuracy"], gain.gain, gain.interval, seconds))
     low, high = mean_interval([changes(Path(config.output_dir) / row[0].lower()) for row in rows])
-    mean = [float(np.mean([row[i] for row in rows])) for i in (2, 3, 4)]
-    return [*rows, ("mean", sum(row[1] for row in rows), *mean, (low, high), sum(row[6] for row in rows))]
+    before, after, gained = (float(np.mean(figures)) for figures in zip(*(row[2:5] for row in rows), strict=True))
+    total = sum(row[1] for row in rows), sum(row[6] for row in rows)
+    return [*rows, ("mean", total[0], before, after, gained, (low, high), total[1])]
 
 
 def changes(folder: Path) -> np.ndarray:

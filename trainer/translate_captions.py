@@ -150,7 +150,7 @@ def _raw_rows(config: TranslateConfig) -> Iterator[Mapping[str, Any]]:
     from babel_adapters.tables import dataset_of, rows_of
 
     if config.captions.startswith("hf:"):
-        return iter(dataset_of(config.captions, config.image_column, streaming=config.streaming))
+        return iter(dataset_of(config.captions, config.image_column, streaming=config.streaming, flag="--captions"))
     path = Path(config.captions)
     if not path.is_file():
         raise FileNotFoundError(f"--captions {path}: no such file")

@@ -129,9 +129,7 @@ def test_kept_states_of_frozen_blocks_change_no_feature(
 def test_a_linear_adapter_brings_the_language_to_english(
     base: Callable[[str], str], pairs_file: Path, tmp_path: Path
 ) -> None:
-    settings = config(
-        pairs_file, tmp_path, model=base("m-clip"), method="linear", rank=None, ridge=1e-6, hold_out=0.0
-    )
+    settings = config(pairs_file, tmp_path, model=base("m-clip"), method="linear", rank=None, ridge=1e-6, hold_out=0.0)
     encoder, run = started(settings.model, settings)
     pairs = run.data.pairs[: run.data.n_train]
     english = encoder.encode_texts([p.english for p in pairs], "EN")

@@ -29,8 +29,8 @@ def dataset_pairs(data: str, columns: Columns, *, limit: int | None = None, stre
     return pairs_of(islice(dataset_of(data, columns.image, streaming=streaming), limit), columns, data)
 
 
-def dataset_of(data: str, image: str | None, *, streaming: bool = False) -> Any:
-    """Open `hf:NAME:SPLIT`, its column of images, if any, as bytes and paths.
+def dataset_of(data: str, image: str | None, *, streaming: bool = False, flag: str = "--train-data") -> Any:
+    """Open `hf:NAME:SPLIT`, its column of images, if any, as bytes and paths; `flag` is who asked.
 
     Raises:
       ValueError: the form is another, or a saved dataset has no such split.
@@ -39,12 +39,12 @@ def dataset_of(data: str, image: str | None, *, streaming: bool = False) -> Any:
 
     name, _, split = data.removeprefix("hf:").rpartition(":")
     if not name or not split:
-        raise ValueError(f"{data!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/captions:train")
+        raise ValueError(f"{flag} {data!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/captions:train")
     if any((Path(name) / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json")):
         dataset = load_from_disk(name)
         if isinstance(dataset, DatasetDict):
             if split not in dataset:
-                raise ValueError(f"{data!r}: no split {split!r}; there is: {', '.join(dataset)}")
+                raise ValueError(f"{flag} {data!r}: no split {split!r}; there is: {', '.join(dataset)}")
             dataset = dataset[split]
     else:
         dataset = load_dataset(name, split=split, streaming=streaming)
