@@ -82,7 +82,7 @@ def build() -> gr.Blocks:
 
 def _whole(row: dict[str, Any], name: str, line: int) -> int:
     cell = (row[name] or "").strip()
-    if not cell.isdigit():
+    if not (cell.isascii() and cell.isdigit()):
         raise ValueError(f"Line {line}: {name} is {cell!r}; it must be a whole number, 0 or more.")
     return int(cell)
 

@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from .checks import N_CLASSES, check_rows
 from .class_sets import ClassSets
 from .classification import macro, score_language
 from .comparison import UNNAMED, compare
@@ -140,11 +141,13 @@ class BabelZSIC(evaluate.Metric):
 
     def add(self, *, prediction: Any = None, reference: Any = None, **columns: Any) -> None:
         """Add one row; `languages` may be left out, and so may the prediction where features are given later."""
+        one = {name: None if value is None else [value] for name, value in columns.items()}
+        decided, true = ([None, [x]][x is not None] for x in (prediction, reference))
+        filled = self._filled(decided, true, one)
+        row = {name: values[0] for name, values in filled.items()}
         if self.config_name == "default":
-            columns["languages"] = UNNAMED if columns.get("languages") is None else columns["languages"]
-            super().add(prediction=_ABSENT if prediction is None else prediction, reference=reference, **columns)
-        else:
-            super().add(**{"languages": UNNAMED, **columns})
+            row = {"prediction": row.pop("predictions"), "reference": row.pop("references"), **row}
+        super().add(**row)
 
     def compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any] | None:
         """Compute the figures; see `inputs_description`."""
@@ -155,16 +158,22 @@ class BabelZSIC(evaluate.Metric):
         return super().compute(**inputs)
 
     def _filled(self, predictions: Any, references: Any, columns: dict[str, Any]) -> dict[str, Any]:
-        main = references if self.config_name == "default" else columns.get("text_to_image")
+        """Give every declared column, checked here: `datasets` would cut 1.9 to 1 and split a text into letters."""
+        name, top = ("references", N_CLASSES) if self.config_name == "default" else ("text_to_image", None)
+        main = references if self.config_name == "default" else columns.get(name)
         if main is None:
-            name = "references" if self.config_name == "default" else "text_to_image"
             raise ValueError(f"{name} are missing; every row needs one")
-        if columns.get("languages") is None:
-            columns = {**columns, "languages": [UNNAMED] * len(main)}
-        if self.config_name == "retrieval":
-            return columns
-        predictions = [_ABSENT] * len(main) if predictions is None else predictions
-        return {"predictions": predictions, "references": references, **columns}
+        filled = {name: check_rows(main, top, name).tolist()}
+        languages = columns.get("languages")
+        if isinstance(languages, (str, bytes)):
+            raise ValueError(f"languages is the text {languages!r}; give a list with one code a row")
+        filled["languages"] = [UNNAMED] * len(main) if languages is None else list(languages)
+        if self.config_name == "default":
+            absent = [_ABSENT] * len(main)
+            filled["predictions"] = (
+                absent if predictions is None else check_rows(predictions, N_CLASSES, "predictions").tolist()
+            )
+        return filled
 
     def _compute(
         self,
@@ -196,8 +205,9 @@ class BabelZSIC(evaluate.Metric):
             return score_texts(text_to_image, languages, match=match, k=k, options=options, **matrices)
         sets: dict[str, Any] = {"class_indices": class_indices, "class_labels": class_labels, "options": options}
         _check_way(predictions, image_features, class_features, class_indices)
+        sets["num_classes"] = num_classes
         if image_features is None:
-            return score_decisions(predictions, references, languages, num_classes=num_classes, **sets)
+            return score_decisions(predictions, references, languages, **sets)
         matrices = {"image_features": image_features, "class_features": class_features}
         return score_features(references, languages, **matrices, **sets)
 

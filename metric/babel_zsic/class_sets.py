@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-from .nearest import check_rows
+from .checks import N_CLASSES, check_features, check_labels, check_mapping, check_rows, check_whole, look_up
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,10 @@ class ClassSets:
     def __post_init__(self) -> None:
         if self.labels is not None and self.indices is None:
             raise ValueError("give class_indices too: language → class_index of each class, in the order of its labels")
+        given = {"class_indices": self.indices, "class_labels": self.labels, "num_classes": self.sizes}
+        for name, mapping in given.items():
+            if mapping is not None:
+                check_mapping(mapping, name)
 
     def classes(self, language: str) -> np.ndarray:
         """Give a language's class_index in ascending order, int64 [n_classes]."""
@@ -41,7 +44,7 @@ class ClassSets:
         if len(np.unique(classes)) < len(classes):
             raise ValueError(f"class_indices of {language} name a class twice")
         known = {
-            "class_labels": None if self.labels is None else len(look_up(self.labels, language, "class_labels")),
+            "class_labels": None if self.labels is None else len(self._labels(language)),
             "num_classes": self.size(language),
         }
         for name, n in known.items():
@@ -51,37 +54,27 @@ class ClassSets:
 
     def size(self, language: str) -> int | None:
         """Give the number of classes that the caller states for a language; None where `sizes` are not given."""
-        return None if self.sizes is None else int(look_up(self.sizes, language, "num_classes"))
+        return (
+            None
+            if self.sizes is None
+            else check_whole(look_up(self.sizes, language, "num_classes"), f"num_classes of {language}", 1, N_CLASSES)
+        )
 
     def sorted_labels(self, language: str) -> list[str] | None:
         """Give a language's labels in the order of `classes`; None where labels are not given."""
         if self.labels is None:
             return None
-        labels = list(look_up(self.labels, language, "class_labels"))
+        labels = self._labels(language)
         return [labels[row] for row in self._order(language)]
 
     def sorted_rows(self, matrix: Any, language: str, name: str) -> np.ndarray:
-        """Bring a matrix with one row a class, in the order of `indices`, into that of `classes`."""
+        """Bring a matrix with one row a class, in the order of `indices`, into that of `classes`; rows are checked."""
         order = self._order(language)
-        rows = row_matrix(matrix, len(order), f"{name} of {language}")
+        rows = check_features(matrix, len(order), f"{name} of {language}")
         return rows if np.array_equal(order, np.arange(len(order))) else rows[order]
+
+    def _labels(self, language: str) -> list[str]:
+        return check_labels(look_up(self.labels or {}, language, "class_labels"), f"class_labels of {language}")
 
     def _order(self, language: str) -> np.ndarray:
         return np.argsort(np.asarray(look_up(self.indices or {}, language, "class_indices")), kind="stable")
-
-
-def look_up(mapping: Mapping[str, Any], language: str, name: str) -> Any:
-    """Give a language's entry; a ValueError that names what is there, and the nearest, where it has none."""
-    if language in mapping:
-        return mapping[language]
-    near = get_close_matches(language.upper(), list(mapping), n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"language {language!r} is not in {name}, which holds {', '.join(sorted(mapping)[:20])}{hint}")
-
-
-def row_matrix(matrix: Any, n: int, name: str) -> np.ndarray:
-    """Give a matrix as an array, checked to have n rows."""
-    rows = np.asarray(matrix)
-    if rows.ndim != 2 or len(rows) != n:
-        raise ValueError(f"{name} has shape {rows.shape}; expected a matrix with {n} rows")
-    return rows

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .nearest import TIES, check_rows, classify, first_equal_rows, unit_rows
+from .checks import check_rows, check_sizes
+from .nearest import TIES, classify, first_equal_rows, unit_rows
 from .uncertainty import DIFFERENCE, PROPORTION, Prior, Resampling, cluster_intervals
 
 __all__ = ["GROUPS", "TIES", "classify", "k_way_table", "macro", "score_language", "unit_rows"]
@@ -30,9 +31,6 @@ _MEANS = (
     "accuracy_merged",
     "english_same_classes",
     "gap",
-    "k_way_10",
-    "k_way_50",
-    "k_way_100",
 )
 
 
@@ -114,9 +112,12 @@ def macro(per_language: Mapping[str, Mapping[str, Any]], groups: Mapping[str, in
     Returns:
       Flat: `accuracy_macro`, `accuracy_macro_n`, `accuracy_low`, `accuracy_low_n`, …, for every figure that a language
       has, `k_way` as `k_way_10_macro`. English is the yardstick and enters no mean, unless it is the only language.
-      A language that lacks a figure is not in its mean (nor its n); a group without languages is absent.
+      A language that lacks a figure, or of which no photo was measured, is not in its mean (nor its n); a group
+      without languages is absent.
     """
-    languages = [language for language in per_language if language != YARDSTICK] or list(per_language)
+    measured = [language for language, figures in per_language.items() if "accuracy" in figures]
+    languages = [language for language in measured if language != YARDSTICK] or measured
+    sizes = sorted({int(k) for language in measured for k in per_language[language].get("k_way", {})})
     members: dict[str, list[str]] = {"macro": languages}
     bounds = sorted(groups.items(), key=lambda item: item[1])
     for language in languages:
@@ -126,7 +127,7 @@ def macro(per_language: Mapping[str, Mapping[str, Any]], groups: Mapping[str, in
             members.setdefault(name, []).append(language)
     result: dict[str, float] = {}
     for group in ["macro", *(name for name, _ in bounds)]:
-        for figure in _MEANS:
+        for figure in (*_MEANS, *(f"k_way_{k}" for k in sizes)):
             values = [
                 v for v in (_figure(per_language[x], figure) for x in sorted(members.get(group, []))) if v is not None
             ]
@@ -173,11 +174,9 @@ def _rank_columns(ranks: np.ndarray, n_classes: int, k_way: Sequence[int]) -> di
     columns = {}
     if n_classes >= 5:
         columns["top5"] = ((ranks < 5).astype(np.float64), PROPORTION)
-    for k in k_way:
-        if k < 2:
-            raise ValueError(f"k_way holds {k}; K counts the true class, so it must be at least 2")
+    for k in check_sizes(k_way, "k_way", 2):  # K counts the true class
         if k <= n_classes:
-            columns[f"k_way_{int(k)}"] = (k_way_table(n_classes, int(k))[ranks], PROPORTION)
+            columns[f"k_way_{k}"] = (k_way_table(n_classes, k)[ranks], PROPORTION)
     return columns
 
 

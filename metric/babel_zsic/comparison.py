@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import N_CLASSES, check_codes, check_rows
 from .uncertainty import DIFFERENCE, Resampling, cluster_intervals
 
 UNNAMED = "unnamed"
@@ -95,15 +96,20 @@ def _difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray, resampling: R
 
 
 def _columns(given: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
-    for column in ("predictions", "references"):
+    for column in _COLUMNS[:2]:
         if column not in given:
             raise ValueError(f"{name} lacks {column!r}; it holds {sorted(given)}; allowed: {', '.join(_COLUMNS)}")
-    columns = {column: np.asarray(given[column]) for column in _COLUMNS if column in given}
+    unknown = sorted(set(given) - set(_COLUMNS))
+    if unknown:
+        raise ValueError(f"{name} holds {', '.join(map(repr, unknown))}; allowed: {', '.join(_COLUMNS)}")
+    columns = {column: check_rows(given[column], N_CLASSES, f"{column} of {name}") for column in _COLUMNS[:2]}
     n = len(columns["references"])
-    if n == 0 or any(values.shape != (n,) for values in columns.values()):
+    columns["languages"] = check_codes(given.get("languages", [UNNAMED] * n), n, f"languages of {name}")
+    if "photos" in given:
+        columns["photos"] = np.asarray(given["photos"])
+    if any(values.shape != (n,) for values in columns.values()):
         shapes = {column: values.shape for column, values in columns.items()}
-        raise ValueError(f"the columns of {name} must be lists of one length, not empty; got {shapes}")
-    columns.setdefault("languages", np.full(n, UNNAMED))
+        raise ValueError(f"the columns of {name} must be lists of one length; got {shapes}")
     return columns
 
 
@@ -118,11 +124,11 @@ def _match(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> np.ndarray:
                 f"a and b differ in languages or references ({len(keys_a)} and {len(keys_b)} rows); give photos"
             )
         return np.arange(len(keys_a))
+    for name, columns in (("a", a), ("b", b)):
+        ids = list(zip(columns["languages"].tolist(), columns["photos"].tolist(), strict=True))
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"a photo stands twice in one language of {name}; ids must be unique within a language")
     rows = {key: row for row, key in enumerate(keys_b)}
-    if len(rows) < len(keys_b) or len(set(keys_a)) < len(keys_a):
-        raise ValueError(
-            "a photo stands twice in one language with the same class; ids must be unique within a language"
-        )
     missing = [key for key in keys_a if key not in rows] + [key for key in keys_b if key not in set(keys_a)]
     if missing:
         raise ValueError(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .checks import as_matrix, bad_row, check_rows
+
 TIES = ("first", "pessimistic", "optimistic")
 
 _BLOCK = 1024  # rows that are brought to length 1 at once
@@ -30,7 +32,7 @@ def unit_rows(features: Any, *, name: str = "features") -> np.ndarray:
     Raises:
       ValueError: not a matrix, a value that is not finite, or a row of zeros; the row is named.
     """
-    matrix = _as_matrix(features, name)
+    matrix = as_matrix(features, name)
     result = np.empty(matrix.shape, dtype=np.float32)
     for start in range(0, len(matrix), _BLOCK):
         _normalise(matrix[start : start + _BLOCK], result[start : start + _BLOCK], name, start)
@@ -70,7 +72,7 @@ def classify(
     """
     if ties not in TIES:
         raise ValueError(f"ties is {ties!r}; allowed: {', '.join(TIES)}")
-    images = _as_matrix(image_features, "image_features")
+    images = as_matrix(image_features, "image_features")
     classes = unit_rows(class_features, name="class_features")
     if images.shape[1] != classes.shape[1]:
         raise ValueError(
@@ -115,53 +117,30 @@ def first_equal_rows(rows: Any) -> np.ndarray:
     return np.array([seen.setdefault(key, row) for row, key in enumerate(keys)], dtype=np.int64)
 
 
-def check_rows(values: Any, n_classes: int | None, name: str) -> np.ndarray:
-    """Give integers as int64 [n_images], checked to be rows of a language of `n_classes` classes.
-
-    Raises:
-      ValueError: empty, not a list of whole numbers, or a value below 0 or not below `n_classes`.
-    """
-    array = np.asarray(values)
-    if array.ndim != 1 or len(array) == 0:
-        raise ValueError(f"{name} must be a list with at least one entry, got shape {array.shape}")
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be whole numbers, got {array.dtype}")
-    top = np.iinfo(np.int64).max if n_classes is None else n_classes - 1
-    if int(array.min()) < 0 or int(array.max()) > top:
-        bad = int(array[(array < 0) | (array > top)][0])
-        raise ValueError(f"{name} holds {bad}; allowed: 0 to {top}")
-    return array.astype(np.int64)
-
-
-def _as_matrix(features: Any, name: str) -> np.ndarray:
-    matrix = np.asarray(features)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"{name} must be a matrix [n, dim] with at least one row and one column, got {matrix.shape}")
-    if matrix.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must hold real numbers, got {matrix.dtype}")
-    return matrix
-
-
 def _normalise(rows: np.ndarray, out: np.ndarray, name: str, start: int) -> None:
     wide = rows.astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-    _check_lengths(lengths, name, start)
-    np.divide(wide, lengths[:, None], out=wide)
+    wide = np.ldexp(wide, _powers(wide, name, start))
+    np.divide(wide, np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None], out=wide)
     np.add(wide, 0.0, out=out, casting="same_kind")
 
 
-def _check_lengths(lengths: np.ndarray, name: str, start: int) -> None:
-    bad = ~(np.isfinite(lengths) & (lengths > 0))
+def _powers(rows: np.ndarray, name: str, start: int) -> np.ndarray:
+    """Give the power of two that brings each row's largest value between ½ and 1, as an exponent [n, 1]."""
+    top = np.abs(rows).max(axis=1)
+    bad = ~(np.isfinite(top) & (top > 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        what = "is all zeros" if lengths[row] == 0 else "holds NaN or infinity"
-        raise ValueError(f"row {start + row} of {name} {what}; every row must be finite and longer than 0")
+        raise bad_row(name, start + row, zero=bool(top[row] == 0))
+    return -np.frexp(top)[1][:, None]
 
 
-def _score_tiles(images: np.ndarray, classes: np.ndarray, block: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield (photos, their rows, scores float32 [n, width]); the columns from n_classes on are −∞.
+def _score_tiles(
+    images: np.ndarray, classes: np.ndarray, block: int
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield (photos, their rows, how far their scores may lie from the exact ones [n], scores float32 [n, width]).
 
-    Photos keep their lengths, which play no part in the order of one photo's scores.
+    The columns of scores from n_classes on are −∞. Photos keep their lengths, which play no part in the order of one
+    photo's scores.
     """
     n_classes, dim = classes.shape
     right = np.zeros((-(-n_classes // _LANES) * _LANES, dim), dtype=np.float32)
@@ -187,9 +166,7 @@ def _safe_rows(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
         if bool(np.all((squares > _SMALL) & (squares < _LARGE))):
             return rows, squares
     wide = rows.astype(np.float64)
-    top = np.abs(wide).max(axis=1)
-    _check_lengths(top, "image_features", start)
-    narrow = np.ldexp(wide, -np.frexp(top)[1][:, None]).astype(np.float32)
+    narrow = np.ldexp(wide, _powers(wide, "image_features", start)).astype(np.float32)
     return narrow, np.einsum("ij,ij->i", narrow, narrow)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .checks import check_sizes
 from .nearest import pair_scores, rounding, slices, unit_rows
 from .uncertainty import PROPORTION, Prior, Resampling, quantile_interval, resample_means
 
@@ -202,8 +203,10 @@ def _check_pairs(text_to_image: Any, n_texts: int, n_images: int) -> np.ndarray:
 
 
 def _check_cutoffs(k: Sequence[int], n_texts: int, n_images: int) -> None:
+    if not check_sizes(k, "k", 1):
+        raise ValueError("k is empty; give at least one cut-off, such as (1, 5, 10)")
     for cutoff in k:
-        if not 1 <= cutoff <= min(n_texts, n_images):
+        if cutoff > min(n_texts, n_images):
             raise ValueError(
                 f"k holds {cutoff}; allowed: 1 to the smaller gallery ({n_images} images, {n_texts} texts)"
             )

@@ -8,8 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from .class_sets import ClassSets, look_up, row_matrix
-from .classification import YARDSTICK, check_rows, classify, macro, score_language
+from .checks import (
+    N_CLASSES,
+    as_matrix,
+    check_codes,
+    check_features,
+    check_mapping,
+    check_rows,
+    check_sizes,
+    look_up,
+)
+from .class_sets import ClassSets
+from .classification import TIES, YARDSTICK, classify, macro, score_language
 from .comparison import UNNAMED
 from .retrieval import rank_pairs, score_retrieval
 
@@ -28,8 +38,10 @@ class Options:
     on_missing_class: str = "error"
 
     def __post_init__(self) -> None:
-        if self.on_missing_class not in ON_MISSING:
-            raise ValueError(f"on_missing_class is {self.on_missing_class!r}; allowed: {', '.join(ON_MISSING)}")
+        for name, allowed in (("ties", TIES), ("on_missing_class", ON_MISSING)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        check_sizes(self.k_way, "k_way", 2)
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -65,7 +77,7 @@ def score_decisions(
       ValueError: lengths differ, a class outside the language's set, an unknown language, labels without indices.
     """
     options = options or Options()
-    truth, decided = check_rows(references, None, "references"), check_rows(predictions, None, "predictions")
+    truth, decided = check_rows(references, N_CLASSES, "references"), check_rows(predictions, N_CLASSES, "predictions")
     codes, sets = _codes(languages, len(truth)), ClassSets(class_indices, class_labels, num_classes)
     if len(decided) != len(truth):
         raise ValueError(f"{len(decided)} predictions and {len(truth)} references; give both for every photo")
@@ -96,6 +108,7 @@ def score_features(
     class_features: Mapping[str, Any],
     class_indices: Mapping[str, Sequence[int]],
     class_labels: Mapping[str, Sequence[str]] | None = None,
+    num_classes: Mapping[str, int] | None = None,
     options: Options | None = None,
 ) -> dict[str, Any]:
     """Classify photos in every language and score the decisions.
@@ -107,6 +120,7 @@ def score_features(
       class_features: language → float [n_classes, dim], one row a class (the mean over prompts), of any length.
       class_indices: language → class_index of each row, in any order: ties go to the lowest class index.
       class_labels: language → label of each row.
+      num_classes: language → number of its classes, to be checked against `class_indices`.
       options: see `Options`.
 
     Returns:
@@ -117,16 +131,18 @@ def score_features(
       ValueError: shapes that disagree, NaN or infinity, a reference that the language lacks, an unknown language.
     """
     options = options or Options()
-    truth, images = check_rows(references, None, "references"), np.asarray(image_features)
+    truth, images = check_rows(references, N_CLASSES, "references"), as_matrix(image_features, "image_features")
     if len(images) != len(truth):
         raise ValueError(f"{len(images)} rows of image_features and {len(truth)} references; give one row a reference")
+    check_features(images, len(images), "image_features")
+    check_mapping(class_features, "class_features")
     codes = None if languages is None else _codes(languages, len(truth))
     for language in [] if codes is None else _sorted_codes(codes):
         look_up(class_features, language, "class_features")
-    sets, per_language = ClassSets(class_indices, class_labels), {}
+    sets, per_language = ClassSets(class_indices, class_labels, num_classes), {}
     for language in sorted(class_features):
         chosen = np.full(len(truth), True) if codes is None else codes == language
-        if language == YARDSTICK and not chosen.any():
+        if not chosen.any():
             continue
         classes = sets.classes(language)
         kept, counted = _keep_known(truth[chosen], classes, language, options)
@@ -170,10 +186,10 @@ def score_texts(
       ValueError: as `rank_pairs` and `score_retrieval`; the language is named.
     """
     options = options or Options()
-    own = check_rows(text_to_image, None, "text_to_image")
+    own, k = check_rows(text_to_image, None, "text_to_image"), check_sizes(k, "k", 1)
     codes = _codes(languages, len(own))
-    texts = None if text_features is None else row_matrix(text_features, len(own), "text_features")
-    matrix = None if similarity is None else row_matrix(similarity, len(own), "similarity")
+    texts = None if text_features is None else check_features(text_features, len(own), "text_features")
+    matrix = None if similarity is None else check_features(similarity, len(own), "similarity")
     per_language = {}
     for language in _sorted_codes(codes):
         chosen = slice(None) if len(set(codes.tolist())) == 1 else np.flatnonzero(codes == language)
@@ -252,6 +268,8 @@ def _keep_known(
     truth: np.ndarray, classes: np.ndarray | None, language: str, options: Options
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Give which photos have a class of the language; `n_dropped` where leaving them out was asked for."""
+    if classes is None and options.on_missing_class == "drop":
+        raise ValueError('on_missing_class="drop" needs class_indices: without them nobody knows what a language lacks')
     kept = np.full(len(truth), True) if classes is None else np.isin(truth, classes)
     if options.on_missing_class == "drop":
         return kept, {"n_dropped": int((~kept).sum())}
@@ -285,9 +303,10 @@ def _decision_rows(
 def _codes(languages: Any | None, n: int) -> np.ndarray:
     if languages is None:
         return np.full(n, UNNAMED)
-    codes = np.asarray(languages, dtype=str)
-    if codes.shape != (n,):
-        raise ValueError(f"languages has shape {codes.shape}; give one code for each of {n} rows")
+    codes = check_codes(languages, n, "languages")
+    for code in _sorted_codes(codes):
+        if code not in (UNNAMED, code.upper()):
+            raise ValueError(f"languages holds {code!r}; codes stand in upper case: did you mean {code.upper()!r}?")
     return codes
 
 

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .checks import check_share, check_whole
+
 _CHUNK = 1 << 22
 
 
@@ -43,12 +45,9 @@ class Resampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.confidence_level < 1.0:
-            raise ValueError(f"confidence_level is {self.confidence_level}; it must lie between 0 and 1, such as 0.95")
-        if self.n_resamples < 100:
-            raise ValueError(f"n_resamples is {self.n_resamples}; an interval needs at least 100")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it must be 0 or more")
+        check_share(self.confidence_level, "confidence_level")
+        check_whole(self.n_resamples, "n_resamples", 100)
+        check_whole(self.seed, "seed", 0)
 
 
 def class_interval(

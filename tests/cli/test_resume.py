@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +14,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
+from toy import write_photo
+
 from babel_eval.results import PASSING
+from babel_imagenet_dataset.imagenet import wnids
 
 LANGUAGES = "de,sw,lo,fr,am,si,so,ru,xh,om"
 # A stranger's script: the toy model behind the real command line, a tenth of a second for each language's texts.
@@ -81,6 +86,63 @@ def test_a_killed_run_resumes_to_the_same_file(tmp_path, whole):
     one, other = (pq.read_table(path.with_suffix(".predictions.parquet")) for path in (out, whole))
     assert one.equals(other)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json", "r.predictions.parquet"]
+
+
+def photos_and_rows_run(folder, *more):
+    """A run that goes through photos, texts and rows, with its own store."""
+    arguments = ["evaluate", "--model", "toy", "--images", str(folder.parent / "photos"), "--languages", LANGUAGES]
+    places = ["--out", str(folder / "r.json"), "--store", str(folder / "store"), "--allow-missing-images"]
+    return [sys.executable, "-c", SCRIPT, *arguments, *places, *more]
+
+
+def rows_in(out):
+    return len(json.loads(out.read_text())["results"]) if out.exists() else 0
+
+
+def kill_at(folder, n_rows, seconds):
+    """Start a run, kill it some seconds after it has written some rows, and give what it had written; None: too late."""
+    process = subprocess.Popen(photos_and_rows_run(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while rows_in(folder / "r.json") < n_rows and process.poll() is None:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    process.kill()
+    return rows_in(folder / "r.json") if process.wait() == -signal.SIGKILL else None
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_each_resume_to_the_same_file(tmp_path):
+    """Two while photos and texts are made, eight while rows are written; each run is whole after `--resume`."""
+    rng = random.Random(0)
+    for index in range(0, 1000, 3):
+        write_photo(tmp_path / "photos" / wnids()[index] / "x.png", index)
+    (tmp_path / "photos" / wnids()[0] / "bad.png").write_text("no photo")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    start = time.monotonic()
+    subprocess.run(photos_and_rows_run(whole), check=True, capture_output=True)
+    length = time.monotonic() - start
+    kills = while_rows_were_written = 0
+    for number in range(40):
+        folder = tmp_path / f"run {number}"
+        folder.mkdir()
+        early = kills < 2
+        moment = (0, rng.uniform(0, 0.7 * length)) if early else (rng.randint(1, 8), rng.uniform(0, 0.1))
+        n_rows = kill_at(folder, *moment)
+        if n_rows is None:
+            continue
+        kills += 1
+        while_rows_were_written += 0 < n_rows < len(LANGUAGES.split(","))
+        done = subprocess.run(photos_and_rows_run(folder, "--resume"), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert content(folder / "r.json") == content(whole / "r.json")
+        tables = [pq.read_table(f / "r.predictions.parquet") for f in (folder, whole)]
+        assert tables[0].equals(tables[1])
+        assert sorted(p.name for p in folder.iterdir()) == ["r.json", "r.predictions.parquet", "store"]
+        assert not [p for p in folder.rglob("*") if p.suffix in (".part", ".tmp")]
+        if kills == 10:
+            break
+    assert kills == 10
+    assert while_rows_were_written >= 8
 
 
 def test_resuming_with_another_prompt_set_is_refused_and_loses_nothing(tmp_path, whole):

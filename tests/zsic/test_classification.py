@@ -109,7 +109,7 @@ def test_accuracy_is_over_photos_and_not_over_classes():
         ({"true_rows": [0, 7]}, "true_rows holds 7"),
         ({"labels": ["a"]}, "1 labels for 5 classes"),
         ({"english_ranks": [0]}, "1 english_ranks and 2"),
-        ({"k_way": (1,)}, "at least 2"),
+        ({"k_way": (1,)}, "k_way is 1; allowed: whole numbers, 2 and up"),
         ({"confidence_level": 1.0}, "confidence_level"),
         ({"n_resamples": 5}, "n_resamples"),
         ({"seed": -1}, "seed"),

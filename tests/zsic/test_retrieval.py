@@ -153,7 +153,9 @@ def test_bad_input_is_refused(change, message):
         rank_pairs(inputs.pop("own"), **inputs)
 
 
-@pytest.mark.parametrize("k", [0, 3])
-def test_a_cutoff_outside_the_gallery_is_refused(k):
-    with pytest.raises(ValueError, match=f"k holds {k}; allowed: 1 to the smaller gallery"):
+@pytest.mark.parametrize(
+    ("k", "message"), [(0, "k is 0; allowed: whole numbers, 1 and up"), (3, "k holds 3; allowed: 1 to the smaller")]
+)
+def test_a_cutoff_outside_the_gallery_is_refused(k, message):
+    with pytest.raises(ValueError, match=message):
         score_retrieval(Ranks(np.array([0, 1]), np.array([[0], [0]])), [0, 1], k=(k,))
