@@ -45,11 +45,24 @@ def find_team() -> Team:
 
     `accelerate launch --cpu --num_processes 2` starts one process; on CPUs `ACCELERATE_USE_CPU=true torchrun
     --nproc_per_node 2 -m babel_eval …` starts two.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return Team()
-    from accelerate import PartialState
 
-    state = PartialState()
+    Raises:
+      RuntimeError: accelerate counts other processes than the launcher; all of them would then write the same file.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size < 2:
+        return Team()
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    # `PartialState` does not read the variable itself, and without it takes every process for the only one.
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = PartialState(cpu=on_cpu)
+    if state.num_processes != size:
+        raise RuntimeError(
+            f"the launcher started {size} processes and accelerate found {state.num_processes}; on CPUs set "
+            "ACCELERATE_USE_CPU=true and start them by torchrun"
+        )
     device = None if state.device.type == "cpu" else str(state.device)
     return Team(state.process_index, state.num_processes, device, state.wait_for_everyone)

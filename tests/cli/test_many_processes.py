@@ -64,6 +64,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         meta = json.loads((tmp_path / f"{name}.json").read_text())["meta"]
+        assert "error" not in done.stderr
         assert meta["processes"] == (2 if name == "two" else 1), "torchrun must really start two"
         assert done.stdout.count("Oromo") == 1, "one process speaks"
     assert content(tmp_path / "two.json") == content(tmp_path / "one.json")
@@ -81,6 +82,7 @@ def test_a_process_that_dies_leaves_a_store_to_go_on_from(tmp_path: Path) -> Non
     options += ["--store", str(tmp_path / "store")]
     done = subprocess.run([*TORCHRUN, *options], env=environment(), capture_output=True, text=True)
     assert done.returncode != 0
+    assert not (tmp_path / "r.json").exists(), "nobody scores before all photos are there"
     kept = sorted((tmp_path / "store").glob("*/*.safetensors"))
     assert kept, "shards that were whole are there"
     ages = {path: path.stat().st_mtime_ns for path in kept}
