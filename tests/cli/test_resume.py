@@ -100,7 +100,7 @@ def rows_in(out):
 
 
 def kill_at(folder, n_rows, seconds):
-    """Start a run, kill it some seconds after it wrote some rows, and give what it had written; None: too late."""
+    """Start a run, kill it some seconds after some rows are written, and give what was written; None: too late."""
     process = subprocess.Popen(photos_and_rows_run(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while rows_in(folder / "r.json") < n_rows and process.poll() is None:
         time.sleep(0.005)
