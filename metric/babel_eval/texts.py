@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
 
 TEXTS_AT_ONCE = 4096
+HELD_BYTES = 32 << 20
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class ClassFeatures:
         self._chunks: list[_Chunk] = []
         self._place: dict[tuple[object, ...], tuple[int, int]] = {}
         self._arrays: dict[int, np.ndarray] = {}
+        self._known: set[int] = set()
         self.n_texts = 0
 
     def plan(self, requests: Sequence[ClassTexts]) -> None:
@@ -108,8 +110,8 @@ class ClassFeatures:
             return
         self.plan(requests)
         for number in sorted({self._place[self._key(t, label)][0] for t in requests for label in t.labels}):
-            if number not in self._arrays:
-                self._arrays[number] = self._chunk_features(self._chunks[number])
+            if number not in self._known:
+                self._hold(number, self._chunk_features(self._chunks[number]))
 
     def ensure(self, texts: ClassTexts) -> None:
         """Encode what one language needs; where a chunk that it shares is refused, its own labels alone.
@@ -121,11 +123,11 @@ class ClassFeatures:
             self.prepare([texts])
         except ValueError:
             scope = self._scope(texts)
-            left = [x for x in dict.fromkeys(texts.labels) if self._place[(*scope, x)][0] not in self._arrays]
+            left = [x for x in dict.fromkeys(texts.labels) if self._place[(*scope, x)][0] not in self._known]
             chunk = _Chunk(texts.language, scope, texts.templates, tuple(left))
             features = self._chunk_features(chunk)
             self._add(chunk)
-            self._arrays[len(self._chunks) - 1] = features
+            self._hold(len(self._chunks) - 1, features)
 
     def share(self, team: Team) -> None:
         """Encode this process's share of the planned chunks, for all to read from the store; then wait for the others.
@@ -134,7 +136,7 @@ class ClassFeatures:
         """
         for number in team.share(range(len(self._chunks))):
             try:
-                self._arrays[number] = self._chunk_features(self._chunks[number])
+                self._hold(number, self._chunk_features(self._chunks[number]))
             except ValueError:
                 continue
         team.wait()
@@ -146,10 +148,30 @@ class ClassFeatures:
         """
         if isinstance(self.encoder, StoredFeatures):
             return unit_rows(self.encoder.class_features(texts.prompt, texts.language, texts.class_index))
-        if any(self._place.get(self._key(texts, x), (-1, 0))[0] not in self._arrays for x in texts.labels):
+        if any(self._place.get(self._key(texts, x), (-1, 0))[0] not in self._known for x in texts.labels):
             self.ensure(texts)
-        places = [self._place[self._key(texts, label)] for label in texts.labels]
-        return np.stack([self._arrays[number][row] for number, row in places])
+        places = np.array([self._place[self._key(texts, label)] for label in texts.labels])
+        features = np.empty((len(places), self.encoder.dim), dtype=np.float32)
+        for number in np.unique(places[:, 0]):
+            here = places[:, 0] == number
+            features[here] = self._array(int(number))[places[here, 1]]
+        return features
+
+    def _array(self, number: int) -> np.ndarray:
+        """Give the features of a chunk that was encoded: those at hand, else those in the store."""
+        if number not in self._arrays:
+            self._hold(number, self._chunk_features(self._chunks[number]))
+        return self._arrays[number]
+
+    def _hold(self, number: int, features: np.ndarray) -> None:
+        """Hold a chunk's features; where a store has them all, only the latest `HELD_BYTES` of them."""
+        self._arrays[number] = features
+        self._known.add(number)
+        while self.store is not None and len(self._arrays) > 1 and self._held_bytes() > HELD_BYTES:
+            del self._arrays[next(iter(self._arrays))]
+
+    def _held_bytes(self) -> int:
+        return sum(array.nbytes for array in self._arrays.values())
 
     def _chunk_features(self, chunk: _Chunk) -> np.ndarray:
         """Give float32 [n_labels, dim] of a chunk, from the store where it has them."""

@@ -126,3 +126,18 @@ def test_two_processes_share_the_chunks(tmp_path, monkeypatch):
     encoders[0].seen.clear()
     expected = np.stack([naive(encoders[0], label, requests[0].templates, "DE") for label in "abcdefg"])
     np.testing.assert_allclose(bank.of(requests[0]), expected, atol=1e-6)
+
+
+def test_memory_holds_the_latest_chunks_and_the_store_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("babel_eval.texts.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("babel_eval.texts.HELD_BYTES", 3 * 2 * HashEncoder.dim * 4)
+    encoder, plain = HashEncoder(), HashEncoder()
+    encoder.fingerprint = "f" * 64
+    features = ClassFeatures(encoder, FeatureStore(tmp_path))
+    requests = [ClassTexts(code, tuple(f"{code} {i}" for i in range(5)), (("{}", 1),)) for code in ("DE", "FR", "SW")]
+    features.plan(requests)
+    for texts in (*requests, *reversed(requests)):
+        expected = [naive(plain, label, texts.templates, texts.language) for label in texts.labels]
+        np.testing.assert_allclose(features.of(texts), expected, atol=1e-6)
+        assert len(features._arrays) <= 3
+    assert len(encoder.seen) == 15, "nothing is encoded twice"
