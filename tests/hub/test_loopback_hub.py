@@ -272,4 +272,4 @@ def test_make_hub_prints_the_lines_to_try_it(tmp_path: Path) -> None:
         assert process.wait(timeout=10) == 0
     assert "export HF_ENDPOINT=http://127.0.0.1:" in said
     assert "HF_HUB_DISABLE_XET=1" in said
-    assert "babel-imagenet push metric --repo-id local/babel_zsic" in said
+    assert "babel-imagenet push dataset --repo-id local/babel-imagenet --accept-babelnet-license" in said
