@@ -23,6 +23,7 @@ from babel_adapters.config import TrainConfig
 from babel_adapters.options import parse
 from babel_adapters.presets import PRESETS
 from babel_adapters.reporting import describe, say, table
+from babel_eval.shell import guard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -312,13 +313,4 @@ def n_cores() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, ImportError, OSError, FloatingPointError) as problem:
-        if os.environ.get("BABEL_TRACEBACK"):
-            raise
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command with --resume goes on from the last checkpoint\n")
-        sys.exit(130)
+    sys.exit(guard(main, "stopped; the same command with --resume goes on from the last checkpoint"))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from babel_adapters.options import option, parse
+from babel_eval.shell import guard
 
 ENGLISH_COLUMNS = ("english", "caption", "text")
 IMAGE_COLUMNS = ("image", "url")
@@ -199,13 +200,4 @@ def own_device(device: str | None) -> str | None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, ImportError, OSError) as problem:
-        if os.environ.get("BABEL_TRACEBACK"):
-            raise
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on where it was\n")
-        sys.exit(130)
+    sys.exit(guard(main, "stopped; the same command goes on where it was"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -20,6 +19,7 @@ from babel_eval.commands import (
     retrieve,
     translate,
 )
+from babel_eval.shell import guard
 
 app = typer.Typer(
     name="babel-imagenet",
@@ -35,16 +35,10 @@ for module in (build, audit, languages, models, evaluate, demo, retrieve, correl
 
 def main() -> None:
     """Run the command line; exit 2 with one line on bad input, 130 on Ctrl-C."""
-    try:
-        if any("+peft:" in argument for argument in sys.argv):
-            import babel_adapters  # noqa: F401  (it makes the kinds of adapters known that PEFT lacks)
-        app()
-    except (ValueError, KeyError, ImportError, OSError) as error:
-        if os.environ.get("BABEL_TRACEBACK"):
-            raise
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sys.stderr.write(f"error: {message}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        sys.exit(130)
+    sys.exit(guard(_run))
+
+
+def _run() -> None:
+    if any("+peft:" in argument for argument in sys.argv):
+        import babel_adapters  # noqa: F401  (it makes the kinds of adapters known that PEFT lacks)
+    app()

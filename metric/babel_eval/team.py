@@ -10,10 +10,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def _alone() -> None:
-    """Wait for nobody."""
-
-
 @dataclass(frozen=True)
 class Team:
     """This process's place among the processes of a run.
@@ -22,18 +18,23 @@ class Team:
       rank: 0 … size − 1; 0 writes the results.
       size: number of processes.
       device: the device of this process, where the launcher gives each its own; else None.
-      wait: returns once every process has come here.
+      barrier: returns once every process has come to it; None where there is only one.
     """
 
     rank: int = 0
     size: int = 1
     device: str | None = None
-    wait: Callable[[], None] = _alone
+    barrier: Callable[[], None] | None = None
 
     @property
     def leads(self) -> bool:
         """True for the process that writes results and speaks."""
         return self.rank == 0
+
+    def wait(self) -> None:
+        """Return once every process has come here."""
+        if self.barrier is not None:
+            self.barrier()
 
     def share(self, items: Sequence[T]) -> list[T]:
         """Give this process's part of the work: every `size`-th item."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import check_sizes
+from .checks import check_rows, check_sizes
 from .nearest import pair_scores, rounding, slices, unit_rows
 from .uncertainty import PROPORTION, Prior, Resampling, quantile_interval, resample_means
 
@@ -190,16 +190,13 @@ def _scores(text_features: Any | None, image_features: Any | None, similarity: A
 
 
 def _check_pairs(text_to_image: Any, n_texts: int, n_images: int) -> np.ndarray:
-    own = np.asarray(text_to_image)
-    if own.shape != (n_texts,) or own.dtype.kind not in "iu":
-        raise ValueError(f"text_to_image must hold one image row a text ({n_texts} texts), got {own.dtype} {own.shape}")
-    if own.min() < 0 or own.max() >= n_images:
-        bad = int(own[(own < 0) | (own >= n_images)][0])
-        raise ValueError(f"text_to_image holds {bad}; allowed: 0 to {n_images - 1}, the rows of the images")
+    own = check_rows(text_to_image, n_images, "text_to_image")
+    if len(own) != n_texts:
+        raise ValueError(f"text_to_image names {len(own)} texts and there are {n_texts}; give one image row a text")
     without = np.flatnonzero(np.bincount(own, minlength=n_images) == 0)
     if len(without):
         raise ValueError(f"{len(without)} of {n_images} images have no caption, such as {without[0]}; leave them out")
-    return own.astype(np.int64)
+    return own
 
 
 def _check_cutoffs(k: Sequence[int], n_texts: int, n_images: int) -> None:

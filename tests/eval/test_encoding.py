@@ -114,7 +114,7 @@ def test_two_processes_share_the_photos_and_get_the_same(tmp_path: Path) -> None
             runs.append(PhotoRun(encoders[1], photos, FeatureStore(tmp_path / "s"), Team(1, 2)))
             runs[1].features(batch_size=3)
 
-    runs.append(PhotoRun(encoders[0], photos, FeatureStore(tmp_path / "s"), Team(0, 2, wait=other_first)))
+    runs.append(PhotoRun(encoders[0], photos, FeatureStore(tmp_path / "s"), Team(0, 2, barrier=other_first)))
     check(runs[0].features(batch_size=3), whole)
     assert [encoder.photos_seen for encoder in encoders] == [7, 7]
 
@@ -136,7 +136,9 @@ def test_two_runs_may_write_to_one_store_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         for images in pool.map(lambda run: run.features(batch_size=2), runs):
             check(images, whole)
-    check(FeatureStore(tmp_path / "s").load(next((tmp_path / "s").iterdir()).name), whole)
+    (key,) = [folder.name for folder in (tmp_path / "s").iterdir()]
+    check(FeatureStore(tmp_path / "s").load(key), whole)
+    assert [path for path in (tmp_path / "s").rglob("*") if "tmp" in path.suffix] == []
 
 
 def test_a_full_disk_costs_what_is_kept_and_not_the_run(

@@ -17,13 +17,12 @@ def write(folder, value, name="own.json"):
     return path
 
 
-def refused(folder, value, *parts):
-    """Make sure that reading fails with a message that holds the file and all the parts."""
+def unsaid(folder, value, *parts):
+    """Give those of the file's name and the parts that are not in the message with which reading fails."""
     path = write(folder, value)
     with pytest.raises(ValueError) as error:
         load_labels(path)
-    for part in (str(path), *parts):
-        assert part in str(error.value)
+    return [part for part in (str(path), *parts) if part not in str(error.value)]
 
 
 def test_without_a_path_the_93_key_file_of_clip_benchmark_is_read():
@@ -117,48 +116,48 @@ def test_a_sha256_that_is_asked_for_is_checked(tmp_path):
 
 
 def test_what_is_no_json_is_refused_with_its_place(tmp_path):
-    refused(tmp_path, '{"DE": [[0], ["Schleie"]', "line 1, column")
-    refused(tmp_path, "", "line 1, column 1")
-    refused(tmp_path, b'{"DE": [[0], ["\xff"]]}', "UTF-8")
+    assert unsaid(tmp_path, '{"DE": [[0], ["Schleie"]', "line 1, column") == []
+    assert unsaid(tmp_path, "", "line 1, column 1") == []
+    assert unsaid(tmp_path, b'{"DE": [[0], ["\xff"]]}', "UTF-8") == []
 
 
 @pytest.mark.parametrize("value", [[], {}, "text", 3, None])
 def test_what_is_no_mapping_is_refused(tmp_path, value):
-    refused(tmp_path, json.dumps(value), "expected an object of language codes")
+    assert unsaid(tmp_path, json.dumps(value), "expected an object of language codes") == []
 
 
 @pytest.mark.parametrize("code", ["de", "", "D E", "ДЕ", "DE-AT", "../X", "_"])
 def test_what_is_no_code_is_refused(tmp_path, code):
-    refused(tmp_path, {code: [[0], ["x"]]}, repr(code))
+    assert unsaid(tmp_path, {code: [[0], ["x"]]}, repr(code)) == []
 
 
 def test_a_language_that_stands_twice_is_refused(tmp_path):
-    refused(tmp_path, '{"DE": [[0], ["a"]], "SW": [[0], ["b"]], "DE": [[1], ["c"]]}', "'DE'", "twice")
+    assert unsaid(tmp_path, '{"DE": [[0], ["a"]], "SW": [[0], ["b"]], "DE": [[1], ["c"]]}', "'DE'", "twice") == []
 
 
 @pytest.mark.parametrize("index", [-1, 1000, 1.0, "3", None, True, [1]])
 def test_an_index_that_is_no_whole_number_in_0_to_999_is_refused_with_language_row_and_value(tmp_path, index):
-    refused(tmp_path, {"SW": [[4, index], ["a", "b"]]}, "SW", "row 1", "0..999", repr(index))
+    assert unsaid(tmp_path, {"SW": [[4, index], ["a", "b"]]}, "SW", "row 1", "0..999", repr(index)) == []
 
 
 @pytest.mark.parametrize("label", [None, 3, 1.5, ["a"], True, "", " ", " a", "a\t", "a\n"])
 def test_a_label_that_is_no_trimmed_text_is_refused_with_language_row_and_value(tmp_path, label):
-    refused(tmp_path, {"SW": [[4, 5, 6], ["a", "b", label]]}, "SW", "row 2", repr(label))
+    assert unsaid(tmp_path, {"SW": [[4, 5, 6], ["a", "b", label]]}, "SW", "row 2", repr(label)) == []
 
 
 def test_half_a_surrogate_pair_is_refused_with_language_and_row(tmp_path):
-    refused(tmp_path, '{"SW": [[4], ["a\\ud800"]]}', "SW", "row 0", r"\ud800")
+    assert unsaid(tmp_path, '{"SW": [[4], ["a\\ud800"]]}', "SW", "row 0", r"\ud800") == []
 
 
 def test_an_index_that_stands_twice_is_refused_with_both_rows(tmp_path):
-    refused(tmp_path, {"SW": [[4, 9, 4], ["a", "b", "c"]]}, "SW", "row 2", "class index 4", "row 0")
+    assert unsaid(tmp_path, {"SW": [[4, 9, 4], ["a", "b", "c"]]}, "SW", "row 2", "class index 4", "row 0") == []
 
 
 def test_lists_of_unequal_length_or_none_are_refused(tmp_path):
-    refused(tmp_path, {"SW": [[4, 5], ["a"]]}, "SW", "got 1 and 2")
-    refused(tmp_path, {"SW": [[], []]}, "SW", "got 0 and 0")
+    assert unsaid(tmp_path, {"SW": [[4, 5], ["a"]]}, "SW", "got 1 and 2") == []
+    assert unsaid(tmp_path, {"SW": [[], []]}, "SW", "got 0 and 0") == []
     for value in ([[4]], [[4], ["a"], []], {"4": "a"}, [4, "a"], None):
-        refused(tmp_path, {"SW": value}, "SW", "[[class indices], [labels]]")
+        assert unsaid(tmp_path, {"SW": value}, "SW", "[[class indices], [labels]]") == []
 
 
 def test_a_language_is_found_by_any_alias_and_a_lacking_one_names_the_file_that_has_it():

@@ -49,13 +49,19 @@ def weights(out: Path) -> bytes:
     return (out / "lo" / "adapter_model.safetensors").read_bytes()
 
 
-def test_two_processes_give_the_loss_curve_of_one(
-    base: Callable[[str], str], pairs_file: Path, labels_file: Path, tmp_path: Path
-) -> None:
-    model = base("transformers CLIP")
+Command = Callable[[Path], list[str]]
+
+
+@pytest.fixture
+def command(base: Callable[[str], str], pairs_file: Path, labels_file: Path) -> Command:
+    """Give the arguments of a training that writes to a folder."""
+    return lambda out: flags(base("transformers CLIP"), pairs_file, labels_file, out)
+
+
+def test_two_processes_give_the_loss_curve_of_one(command: Command, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    run(*flags(model, pairs_file, labels_file, one))
-    said = run(*TORCHRUN, *flags(model, pairs_file, labels_file, two))
+    run(*command(one))
+    said = run(*TORCHRUN, *command(two))
     assert "2 process(es) on CPU" in said  # accelerate's own num_processes
     curves = [[step["loss"] for step in steps(out)] for out in (one, two)]
     assert len(curves[0]) == len(curves[1]) == N_STEPS
@@ -63,15 +69,10 @@ def test_two_processes_give_the_loss_curve_of_one(
     assert curves[0][-1] < curves[0][0]
 
 
-def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(
-    base: Callable[[str], str], pairs_file: Path, labels_file: Path, tmp_path: Path
-) -> None:
-    model = base("transformers CLIP")
+def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(command: Command, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(*flags(model, pairs_file, labels_file, whole))
-    process = subprocess.Popen(
-        [sys.executable, *flags(model, pairs_file, labels_file, killed)], env=environment(), stderr=subprocess.PIPE
-    )
+    run(*command(whole))
+    process = subprocess.Popen([sys.executable, *command(killed)], env=environment(), stderr=subprocess.PIPE)
     log = killed / "lo" / "steps.jsonl"
     deadline = time.monotonic() + 300
     while not (log.is_file() and len(steps(killed)) > N_BATCHES + SAVE_EVERY) and time.monotonic() < deadline:
@@ -84,6 +85,6 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(
     assert checkpoint % N_BATCHES, "the kill landed beside an epoch's end"
     assert last < N_STEPS
     assert (killed / "lo" / "checkpoint").is_dir()
-    run(*flags(model, pairs_file, labels_file, killed), "--resume")
+    run(*command(killed), "--resume")
     assert weights(killed) == weights(whole)
     assert [step["loss"] for step in steps(killed)] == [step["loss"] for step in steps(whole)]

@@ -62,10 +62,7 @@ def audit(
     from babel_imagenet_dataset.languages import resolve
     from babel_imagenet_dataset.release import load_labels
 
-    if review is not None and not meaning:
-        raise ValueError("--review lists labels by their meaning: add --meaning")
-    if out is not None and out.suffix not in (".json", ".csv", ".tsv"):
-        raise ValueError(f"--out {out}: the audit is written as .json, .csv or .tsv")
+    _check_options(out, review, meaning)
     console = Console()
     label_file = load_labels(labels)
     chosen = {code: label_file.languages[code] for code in resolve(languages, label_file.n_classes)}
@@ -88,15 +85,15 @@ def audit(
     if out is None:
         return
     if out.suffix == ".json":
+        by_meaning = {"model": model, "k": k, "languages": {code: vars(share) for code, share in shares.items()}}
+        by_effect = {"model": model, "images": images, "rows": [vars(one) for one in effects]}
         content = {
             "audit": 1,
             "labels": {"file": label_file.path.name, "sha256": label_file.sha256},
             "totals": totals(rows),
             "languages": [row.as_json() for row in rows],
-            "meaning": {"model": model, "k": k, "languages": {c: vars(s) for c, s in shares.items()}}
-            if meaning
-            else None,
-            "effect": {"model": model, "images": images, "rows": [vars(e) for e in effects]} if effect else None,
+            "meaning": by_meaning if meaning else None,
+            "effect": by_effect if effect else None,
             "judged": [vars(rate) for rate in judged.values()],
         }
         write_json(out, content)
@@ -108,6 +105,13 @@ def audit(
 def register(app: typer.Typer) -> None:
     """Add the command `audit`."""
     app.command("audit")(audit)
+
+
+def _check_options(out: Path | None, review: Path | None, meaning: bool) -> None:
+    if review is not None and not meaning:
+        raise ValueError("--review lists labels by their meaning: add --meaning")
+    if out is not None and out.suffix not in (".json", ".csv", ".tsv"):
+        raise ValueError(f"--out {out}: the audit is written as .json, .csv or .tsv")
 
 
 def _by_meaning(

@@ -99,10 +99,7 @@ def build(
     label_file, prompt_file = load_labels(labels), load_prompts(prompts)
     console.print(f"labels: {label_file.path}\nprompts: {prompt_file.path}", highlight=False, soft_wrap=True)
     written = _build(console, label_file, prompt_file, out, languages, decided)
-    _print_summary(console, written)
-    if with_metric:
-        copied = copy_metric(written.path.parent)
-        console.print(f"metric: {copied}", highlight=False, soft_wrap=True)
+    _print_summary(console, written, copy_metric(written.path.parent) if with_metric else None)
 
 
 def register(app: typer.Typer) -> None:
@@ -162,7 +159,7 @@ def _build(
         )
 
 
-def _print_summary(console: Console, written: Build) -> None:
+def _print_summary(console: Console, written: Build, metric: Path | None) -> None:
     from rich import box
     from rich.table import Table
 
@@ -182,3 +179,5 @@ def _print_summary(console: Console, written: Build) -> None:
         told = f"decision refused: {row.language}, class {row.class_index}: its label is not {row.old!r}"
         console.print(told, highlight=False, soft_wrap=True, markup=False, style="yellow")
     console.print(f"wrote {written.path} ({size}, {written.n_prompts:,} templates)", highlight=False, soft_wrap=True)
+    if metric is not None:
+        console.print(f"metric: {metric}", highlight=False, soft_wrap=True)

@@ -1,0 +1,33 @@
+"""The edge of every program: what a user did wrong is one line, not a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+USER_ERRORS = (ValueError, KeyError, ImportError, OSError, FloatingPointError)
+
+
+def guard(run: Callable[[], int | None], stopped: str = "stopped") -> int:
+    """Run a program and give its exit code.
+
+    Args:
+      run: the program; None counts as 0.
+      stopped: what is said after Ctrl-C.
+
+    Returns:
+      the program's own code; 2 after bad input or an operating system's refusal, with one line on stderr; 130 after
+      Ctrl-C. With BABEL_TRACEBACK set, bad input raises instead.
+    """
+    try:
+        return run() or 0
+    except USER_ERRORS as error:
+        if os.environ.get("BABEL_TRACEBACK"):
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        sys.stderr.write(f"error: {message}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{stopped}\n")
+        return 130
