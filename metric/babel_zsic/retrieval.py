@@ -18,6 +18,7 @@ _PLAIN = Prior(0.0, 0.0, 0.0)
 _BLOCK = 1024  # texts in one matrix product
 _TILE = 64  # texts that are counted at once: few enough to stay in a cache, at most 255 for a byte
 _MEDIAN_STEPS = 32
+_EPSILON = 1e-9  # of a share of the weight: sums of thirds are not exact
 
 
 class Ranks(NamedTuple):
@@ -288,13 +289,21 @@ def _figures(
             figures[f"{name}_interval"] = quantile_interval(drawn[:, place[name]], value, level)
     for name, side in sides.items():
         within = {rank: drawn[:, place[f"{name}_within_{rank}"]] for rank in _median_candidates(side.ranks)}
-        figures[f"{name}_median_rank"] = float(np.median(side.ranks + 1))
+        figures[f"{name}_median_rank"] = _weighted_median(side.ranks + 1, side.weights)
         figures[f"{name}_median_rank_interval"] = _median_interval(within, figures[f"{name}_median_rank"], level)
     recalls = [f"{name}_r@{int(cutoff)}" for name in sides for cutoff in k]
     figures["mean_recall"] = float(np.mean([values[name] for name in recalls]))
     means = drawn[:, [place[name] for name in recalls]].mean(axis=1)
     figures["mean_recall_interval"] = quantile_interval(means, figures["mean_recall"], level)
     return figures
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Give the value with half of the weight on either side; the middle between two where the half falls between."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order]) / weights.sum()
+    low, high = (int(np.searchsorted(below, half)) for half in (0.5 - _EPSILON, 0.5 + _EPSILON))
+    return float(values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2
 
 
 def _median_interval(within: Mapping[int, np.ndarray], value: float, level: float) -> list[float]:

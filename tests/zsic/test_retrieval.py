@@ -159,3 +159,17 @@ def test_bad_input_is_refused(change, message):
 def test_a_cutoff_outside_the_gallery_is_refused(k, message):
     with pytest.raises(ValueError, match=message):
         score_retrieval(Ranks(np.array([0, 1]), np.array([[0], [0]])), [0, 1], k=(k,))
+
+
+def test_with_fractions_every_image_weighs_the_same_in_the_median():
+    """Four captions of image 0 stand at 1 to 4, those of images 1 and 2 at 5: two images of three are at 5."""
+    ranks = Ranks(np.zeros(6, dtype=np.int64), np.array([[0, 1, 2, 3], [4, -1, -1, -1], [4, -1, -1, -1]]))
+    figures = score_retrieval(ranks, [0, 0, 0, 0, 1, 2], k=(1,), n_resamples=200)
+    assert figures["image_to_text_median_rank"] == 5.0
+    assert figures["text_to_image_median_rank"] == 1.0
+
+
+def test_the_median_of_an_even_number_lies_between_the_middle_two():
+    ranks = Ranks(np.array([0, 3]), np.array([[0], [1]]))
+    figures = score_retrieval(ranks, [0, 1], k=(1,), n_resamples=200)
+    assert (figures["text_to_image_median_rank"], figures["image_to_text_median_rank"]) == (2.5, 1.5)
