@@ -13,7 +13,7 @@ TIES = ("first", "pessimistic", "optimistic")
 
 _BLOCK = 1024  # rows that are brought to length 1 at once
 _PRODUCT = 1 << 20  # scores in one matrix product
-_CACHED = 1 << 17  # scores that are looked at together: few enough to stay in a core's cache
+_CACHED = 1 << 18  # scores that are looked at together: few enough to stay in a core's cache
 _PAIRS = 256  # pairs that are compared in float64 at once
 _LANES = 16  # columns are padded to a multiple of it
 _SMALL, _LARGE = 1e-20, 1e30
@@ -177,15 +177,19 @@ def _place(
     each = np.arange(len(truth))
     predicted = scores.argmax(axis=1)
     own, top = scores[each, truth], scores[each, predicted]
-    surely = scores > (own + slack)[:, None]
-    ranks = _count_true(surely)
-    near = scores >= (own - slack)[:, None]
-    near ^= surely
-    leading = np.greater_equal(scores, (top - slack)[:, None], out=surely)
-    undecided = np.flatnonzero((_count_true(near) > 1) | (_count_true(leading) > 1))
+    above = (own + slack)[:, None]
+    mask = scores > above
+    ranks = _count_true(mask)
+    n_near = _count_true(np.greater_equal(scores, (own - slack)[:, None], out=mask)) - ranks
+    scores[each, predicted] = -np.inf
+    second = scores.max(axis=1)
+    scores[each, predicted] = top
+    undecided = np.flatnonzero((n_near > 1) | (second >= top - slack))
     if len(undecided):
-        args = near[undecided], leading[undecided], photos[undecided], classes, truth[undecided], ties
-        predicted[undecided], more = _settle(*args)
+        left = scores[undecided]
+        near = mask[undecided] & (left <= above[undecided])
+        leading = left >= (top - slack)[undecided, None]
+        predicted[undecided], more = _settle(near, leading, photos[undecided], classes, truth[undecided], ties)
         ranks[undecided] += more
     return predicted, ranks
 
