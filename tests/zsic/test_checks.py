@@ -127,7 +127,7 @@ def test_any_size_of_k_way_has_its_mean_and_unmeasured_languages_none():
         ({"predictions": ["0", "1"]}, "predictions of b must be whole numbers"),
         ({"predictions": [0, None]}, "holds None"),
         ({"predictions": [0, -1]}, "predictions of b holds -1"),
-        ({"langauges": ["DE", "DE"]}, "'langauges'; allowed"),
+        ({"language": ["DE", "DE"]}, "'language'; allowed"),
         ({"languages": "DE"}, "languages of b is the text"),
     ],
 )
