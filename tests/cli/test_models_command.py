@@ -53,6 +53,7 @@ def test_the_table_names_what_is_special() -> None:
         assert word in result.output
 
 
+@pytest.mark.slow
 def test_the_embedded_baseline_has_the_parameters_that_are_listed() -> None:
     from babel_eval.encoders import load_encoder
 
@@ -60,7 +61,9 @@ def test_the_embedded_baseline_has_the_parameters_that_are_listed() -> None:
     assert known.parameters == load_encoder("conse-e5").parameters
 
 
-@pytest.mark.parametrize("command", ["evaluate", "retrieve", "audit"])
+@pytest.mark.parametrize(
+    "command", ["evaluate", *(pytest.param(name, marks=pytest.mark.slow) for name in ("retrieve", "audit"))]
+)
 def test_every_command_knows_the_adapters_that_peft_lacks(command: str) -> None:
     script = (
         "import sys\n"
