@@ -84,10 +84,9 @@ def test_a_saved_adapter_gives_bit_equal_texts(
     run.save([])
     assert not np.array_equal(trained, plain)
     loaded: Any = load_encoder(f"{model}+peft:{run.folder}", device="cpu")
-    if method == "adalora":  # peft keeps the ranks that were not cut alone, so sums have fewer terms
-        assert np.allclose(loaded.encode_texts(TEXTS, "LO"), trained, atol=1e-5)
-        return
-    assert np.array_equal(loaded.encode_texts(TEXTS, "LO"), trained)
+    # peft keeps those ranks of AdaLoRA alone that were not cut, so its sums have fewer terms
+    tolerance = 1e-5 if method == "adalora" else 0
+    assert np.allclose(loaded.encode_texts(TEXTS, "LO"), trained, atol=tolerance, rtol=0)
     with loaded.without_adapter():
         # peft's LoRA on `nn.MultiheadAttention` puts weights back by subtraction, so the last bit may differ
         is_exact = not (family == "open_clip" and method == "lora")
@@ -96,7 +95,7 @@ def test_a_saved_adapter_gives_bit_equal_texts(
     if method == "bottleneck":
         return
     loaded.text_model = loaded.text_model.merge_and_unload()
-    assert np.allclose(loaded.encode_texts(TEXTS, "LO"), trained, atol=1e-4)
+    assert np.allclose(loaded.encode_texts(TEXTS, "LO"), trained, atol=1e-5, rtol=0)
 
 
 def test_an_adapter_of_another_base_is_refused(base: Callable[[str], str], pairs_file: Path, tmp_path: Path) -> None:
