@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "babel_zsic"
 _NEEDED = (f"{NAME}.py", "app.py", "requirements.txt", "README.md")
+_PYTHON = re.compile(r"3\.\d+(\.\d+)?")
 _PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==[\w.!+]+(\s*;.*)?")
 
 
@@ -71,7 +72,7 @@ def check_metric(folder: Path | str) -> None:
 
     Raises:
       FileNotFoundError: there is no such folder, or one of the four files is missing.
-      ValueError: README.md does not name gradio and its version, or a requirement has no exact version.
+      ValueError: README.md does not name gradio, its version, Python's and the page, or a requirement is not pinned.
     """
     from babel_push.cards import read_front_matter
 
@@ -83,6 +84,12 @@ def check_metric(folder: Path | str) -> None:
     card = read_front_matter(folder / "README.md")
     if card.get("sdk") != "gradio" or not re.fullmatch(r"\d+\.\d+\.\d+", str(card.get("sdk_version"))):
         raise ValueError(f"{folder / 'README.md'} must say `sdk: gradio` and an exact `sdk_version`")
+    python = card.get("python_version")
+    if not (isinstance(python, str) and _PYTHON.fullmatch(python)):  # without quotes YAML reads 3.10 as 3.1
+        wanted = 'a `python_version` in quotes, such as "3.11", since a Space\'s own is older than the pinned packages'
+        raise ValueError(f"{folder / 'README.md'} must say {wanted}; got {python!r}")
+    if card.get("app_file") != "app.py":
+        raise ValueError(f"{folder / 'README.md'} must say `app_file: app.py`, got {card.get('app_file')!r}")
     for line in (folder / "requirements.txt").read_text(encoding="utf-8").splitlines():
         wanted = line.partition("#")[0].strip()
         if wanted and not _PINNED.fullmatch(wanted):

@@ -21,6 +21,7 @@ LO,3,2,31
 LO,3,3,31
 """
 COLUMNS = ("language", "prediction", "reference")
+N_CLASSES = "n_classes"
 FIGURES = ("accuracy", "chance", "centred")
 MOST_BARS = 40
 INTRODUCTION = """# Babel-ImageNet: zero-shot accuracy by language
@@ -35,21 +36,23 @@ def parse(text: str) -> dict[str, Any]:
     """Read CSV with a header into the arguments of `compute`.
 
     Raises:
-      ValueError: no rows, a column is missing, a cell is no whole number, or a language has two numbers of classes.
+      ValueError: no rows, a column is missing or unknown, a row is longer than the header, a cell is no whole number,
+        or a language has two numbers of classes.
     """
-    reader = csv.DictReader(io.StringIO(text.strip()))
+    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff").strip()))
     names = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = names
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise ValueError(f"The header lacks {', '.join(missing)}. It must name: {', '.join(COLUMNS)} (and n_classes).")
-    rows = list(reader)
+    _check_header(names)
+    rows = [(reader.line_num, row) for row in reader]
     if not rows:
         raise ValueError("There are no rows below the header.")
-    columns = {name: [_whole(row, name, line) for line, row in enumerate(rows, 2)] for name in COLUMNS[1:]}
-    languages = [(row["language"] or "").strip() for row in rows]
+    for line, row in rows:
+        if None in row:
+            raise ValueError(f"Line {line} has more cells than the header: {', '.join(names)}.")
+    columns = {name: [_whole(row, name, line) for line, row in rows] for name in COLUMNS[1:]}
+    languages = [(row["language"] or "").strip() for _, row in rows]
     inputs = {"predictions": columns["prediction"], "references": columns["reference"], "languages": languages}
-    if "n_classes" in names:
+    if N_CLASSES in names:
         inputs["num_classes"] = _numbers_of_classes(rows, languages)
     return inputs
 
@@ -57,9 +60,9 @@ def parse(text: str) -> dict[str, Any]:
 def score(text: str, file: str | None) -> tuple[str, pd.DataFrame, pd.DataFrame]:
     """Give the summary, the table and the chart's data for pasted text, or for a file, which comes first."""
     try:
-        content = Path(file).read_text(encoding="utf-8-sig") if file else text
+        content = _read(Path(file)) if file else text
         results = evaluate.load(str(HERE / "babel_zsic.py")).compute(**parse(content))
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise gr.Error(str(error), duration=None) from error
     table = _table(results["per_language"])
     return _summary(results, len(table)), table, _bars(table)
@@ -71,13 +74,38 @@ def build() -> gr.Blocks:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             text = gr.Textbox(EXAMPLE, lines=9, label="Predictions (CSV)", elem_id="predictions")
-            file = gr.File(label="or a CSV file", file_types=[".csv", ".txt"], type="filepath", elem_id="upload")
+            file = gr.File(
+                label="or a CSV file (which then counts)",
+                file_types=[".csv", ".txt"],
+                type="filepath",
+                elem_id="upload",
+            )
         button = gr.Button("Compute", variant="primary", elem_id="compute")
         summary = gr.Markdown(elem_id="summary")
         table = gr.Dataframe(label="By language", interactive=False, elem_id="table")
         chart = gr.BarPlot(x="language", y="accuracy", y_lim=[0, 1], title="Accuracy by language", elem_id="chart")
         button.click(score, [text, file], [summary, table, chart])
     return page
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file.name} is not UTF-8: save it as CSV UTF-8.") from error
+
+
+def _check_header(names: list[str]) -> None:
+    wanted = f"It must name: {', '.join(COLUMNS)} (and {N_CLASSES}), between commas."
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise ValueError(f"The header lacks {', '.join(missing)}. {wanted}")
+    unknown = [name for name in names if name not in (*COLUMNS, N_CLASSES)]
+    if unknown:
+        raise ValueError(f"The header names {', '.join(map(repr, unknown))}. {wanted}")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"The header names {', '.join(twice)} twice. {wanted}")
 
 
 def _whole(row: dict[str, Any], name: str, line: int) -> int:
@@ -87,10 +115,10 @@ def _whole(row: dict[str, Any], name: str, line: int) -> int:
     return int(cell)
 
 
-def _numbers_of_classes(rows: list[dict[str, Any]], languages: list[str]) -> dict[str, int]:
+def _numbers_of_classes(rows: list[tuple[int, dict[str, Any]]], languages: list[str]) -> dict[str, int]:
     numbers: dict[str, int] = {}
-    for line, (row, language) in enumerate(zip(rows, languages, strict=True), 2):
-        n = _whole(row, "n_classes", line)
+    for (line, row), language in zip(rows, languages, strict=True):
+        n = _whole(row, N_CLASSES, line)
         if numbers.setdefault(language, n) != n:
             raise ValueError(f"Line {line}: {language} has {n} classes here and {numbers[language]} further up.")
     return numbers
@@ -111,7 +139,8 @@ def _bars(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(results: dict[str, Any], n_languages: int) -> str:
-    mean = f"**{results['accuracy_macro']:.4f}** over {results['accuracy_macro_n']:.0f} languages"
+    n = int(results["accuracy_macro_n"])
+    mean = f"**{results['accuracy_macro']:.4f}** over {n} language{'s' * (n != 1)}"
     more = f" The chart shows the {MOST_BARS} highest of {n_languages} languages." if n_languages > MOST_BARS else ""
     return f"Mean accuracy: {mean}.{more}"
 

@@ -10,7 +10,7 @@ from loopback_hub import LoopbackHub
 from push_helpers import ANN, Pushed, content_of
 
 REPO = "org/babel_zsic"
-CARD = "---\ntitle: Babel ZSIC\nsdk: gradio\nsdk_version: 5.9.1\napp_file: app.py\n---\nA metric.\n"
+CARD = '---\ntitle: ZSIC\nsdk: gradio\nsdk_version: 5.9.1\npython_version: "3.11"\napp_file: app.py\n---\nA metric.\n'
 Push = Callable[..., Pushed]
 
 
@@ -79,6 +79,9 @@ def test_another_space_of_this_name_is_refused(hub: LoopbackHub, push: Push, met
         ("requirements.txt", "gradio>=5\n", "'gradio>=5' has no exact version"),
         ("requirements.txt", "git+https://github.com/huggingface/evaluate@main\n", "has no exact version"),
         ("README.md", "---\nsdk: gradio\n---\n", "exact `sdk_version`"),
+        ("README.md", CARD.replace('python_version: "3.11"\n', ""), "python_version"),
+        ("README.md", CARD.replace('"3.11"', "3.10"), "in quotes"),
+        ("README.md", CARD.replace("app.py", "main.py"), "app_file: app.py"),
         ("README.md", "---\nsdk: [\n---\n", "bad YAML"),
         ("README.md", "no front matter", "sdk: gradio"),
     ],

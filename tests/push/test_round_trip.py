@@ -16,7 +16,7 @@ from loopback_hub import LoopbackHub
 from push_helpers import ANN, LABELS, Pushed
 
 TOY_SPACE = {
-    "README.md": "---\ntitle: Babel ZSIC\nsdk: gradio\nsdk_version: 5.9.1\napp_file: app.py\n---\n",
+    "README.md": '---\ntitle: ZSIC\nsdk: gradio\nsdk_version: 5.9.1\npython_version: "3.11"\napp_file: app.py\n---\n',
     "requirements.txt": "evaluate==0.4.6\n",
     "app.py": "import evaluate\n",
 }

@@ -94,11 +94,26 @@ def test_pasted_rows_become_the_arguments_of_compute(app):
         ("language,prediction,reference\nDE,cat,1", "Line 2: prediction is 'cat'"),
         ("language,prediction,reference\nDE,1", "Line 2: reference is ''"),
         ("language,prediction,reference,n_classes\nDE,1,1,5\nDE,1,1,6", "6 classes here and 5 further up"),
+        ("language,prediction,reference\nDE,1,1\n\n\nDE,x,1", "Line 5: prediction is 'x'"),
+        ("language,prediction,reference\nDE,1,1,738", "Line 2 has more cells than the header"),
+        ("language,prediction,reference,n_class\nDE,1,1,738", "names 'n_class'"),
+        ("language,prediction,reference,prediction\nDE,1,1,2", "names prediction twice"),
+        ("language;prediction;reference\nDE;1;1", "between commas"),
     ],
 )
 def test_rows_that_cannot_be_read_are_refused_with_their_line(app, text, message):
     with pytest.raises(ValueError, match=message):
         app.parse(text)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(app):
+    assert app.parse("\ufeff" + CSV) == app.parse(CSV)
+
+
+def test_a_file_that_is_not_utf_8_is_refused_with_what_to_do(app, tmp_path):
+    (tmp_path / "old.csv").write_bytes(CSV.encode() + "Größe".encode("latin-1"))
+    with pytest.raises(app.gr.Error, match=r"old\.csv is not UTF-8"):
+        app.score("", str(tmp_path / "old.csv"))
 
 
 @pytest.mark.browser
