@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from babel_imagenet_dataset.audit import flag_templates
 from babel_imagenet_dataset.imagenet import openai_templates
-from babel_imagenet_dataset.release import PromptFile
+from babel_imagenet_dataset.release import PUBLISHED, PromptFile
 
 PROMPT_SETS = ("label", "openai_en", "nllb")
 POLICIES = (*PROMPT_SETS, "auto")
@@ -68,6 +68,20 @@ def choose(policy: str, language: str, prompt_file: PromptFile | None = None) ->
     if prompt_file is None:
         raise ValueError("prompts 'auto' need the file of translated templates: release.load_prompts()")
     return "nllb" if language in prompt_file.templates else "label"
+
+
+def reported_name(prompt_set: str, prompt_file: PromptFile | None = None) -> str:
+    """Give what result files call a prompt set: the reference's name, or of templates of one's own the file's stem.
+
+    Raises:
+      ValueError: a file of one's own is called like a prompt set.
+    """
+    if prompt_set != "nllb" or prompt_file is None or prompt_file.sha256 == PUBLISHED["prompts"].sha256:
+        return REFERENCE_NAMES.get(prompt_set, prompt_set)
+    name = prompt_file.path.stem
+    if name in {*POLICIES, *REFERENCE_NAMES.values()}:
+        raise ValueError(f"{prompt_file.path}: results are told apart by its name; give the file another name")
+    return name
 
 
 def clean(prompt_file: PromptFile) -> PromptFile:

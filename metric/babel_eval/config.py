@@ -23,6 +23,9 @@ class EvaluateConfig:
         default="released",
         metadata={"help": "templates of nllb: released (all 80) or clean (without those that translation spoiled)"},
     )
+    templates: str | None = field(
+        default=None, metadata={"help": "file of templates for nllb and auto; default: the published one"}
+    )
     labels: str | None = field(default=None, metadata={"help": "label file or release; default: the installed one"})
     device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
     dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16; the latter are compared with fp32 first"})
@@ -53,6 +56,8 @@ class EvaluateConfig:
         unknown = [p for p in self.prompt_sets if p not in PROMPTS]
         if unknown or not self.prompt_sets:
             raise ValueError(f"--prompts {self.prompts!r}: allowed are {', '.join(PROMPTS)}, or a comma list of these")
+        if self.templates is not None and not {"nllb", "auto"} & set(self.prompt_sets):
+            raise ValueError(f"--templates is read for --prompts nllb or auto, and --prompts is {self.prompts!r}")
         if self.prompt_mode not in PROMPT_MODES:
             raise ValueError(f"--prompt-mode {self.prompt_mode!r} is unknown; allowed: {', '.join(PROMPT_MODES)}")
         if self.language_token not in TOKEN_POLICIES:

@@ -18,12 +18,13 @@ from babel_eval.precision import load_checked
 from babel_eval.results import Results, ResultWriter, check_target, model_meta, parts_path
 from babel_eval.store import FeatureStore, default_store
 from babel_eval.team import Team, find_team
+from babel_eval.templates import Templates, load_templates
 from babel_eval.texts import ClassFeatures
 from babel_eval.zero_shot import ENGLISH, LanguageResult, Scoring, ZeroShotRun
 from babel_imagenet_dataset.files import sha256_of_text
 from babel_imagenet_dataset.languages import resolve
-from babel_imagenet_dataset.prompts import REFERENCE_NAMES, choose, clean
-from babel_imagenet_dataset.release import LabelFile, PromptFile, load_labels, load_prompts
+from babel_imagenet_dataset.prompts import choose, reported_name
+from babel_imagenet_dataset.release import LabelFile, PromptFile, load_labels
 from babel_zsic.classification import unit_rows
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def run(
     team = team or find_team()
     if team.leads:
         check_target(config.out, resume=config.resume, overwrite=config.overwrite)
-    labels, prompts = _labels(config)
+    labels, templates = load_labels(config.labels), load_templates(config, say if team.leads else None)
+    prompts = templates.file if templates else None
     plan = _plan(config, labels, prompts)
     photos = None if config.images in (NAMES, FEATURES) else find_photos(config.images)
     store = FeatureStore(config.store or default_store())
@@ -83,11 +85,11 @@ def run(
         features = ClassFeatures(encoder)
     images = image_features(config, features.encoder, photos, store, team, progress=progress, say=say)
     scoring = scoring or Scoring()
-    meta = _meta(config, features.encoder, images, labels, prompts, scoring)
+    meta = _meta(config, features.encoder, images, labels, templates, scoring)
     meta.update(precision=precision, processes=team.size)
     zero_shot = ZeroShotRun(features, images, labels, prompts=prompts, scoring=scoring)
     zero_shot.plan(plan)
-    keys = [(language, REFERENCE_NAMES[prompt]) for language, prompt in plan]
+    keys = [(language, reported_name(prompt, prompts)) for language, prompt in plan]
     if not team.leads:
         return _help(features, team, Results(meta), parts_path(config.out))
     writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
@@ -157,13 +159,6 @@ def stored_features(config: EvaluateConfig, encoder: Encoder) -> ImageFeatures:
     return ImageFeatures(ids, class_index, unit_rows(features), ())
 
 
-def _labels(config: EvaluateConfig) -> tuple[LabelFile, PromptFile | None]:
-    labels = load_labels(config.labels)
-    if not {"nllb", "auto"} & set(config.prompt_sets):
-        return labels, None
-    return labels, clean(load_prompts()) if config.prompt_mode == "clean" else load_prompts()
-
-
 def _plan(config: EvaluateConfig, labels: LabelFile, prompts: PromptFile | None) -> list[tuple[str, str]]:
     languages = resolve(config.languages, labels.n_classes)
     pairs = ((language, choose(prompt, language, prompts)) for prompt in config.prompt_sets for language in languages)
@@ -175,7 +170,7 @@ def _meta(
     encoder: Encoder,
     images: ImageFeatures,
     labels: LabelFile,
-    prompts: PromptFile | None,
+    templates: Templates | None,
     scoring: Scoring,
 ) -> dict[str, Any]:
     """Everything that determines the results, and what passes (`results.PASSING`)."""
@@ -184,11 +179,9 @@ def _meta(
         "mode": "reference" if config.reference_mode else "default",
         **({"language_token": config.language_token} if getattr(encoder, "language_tokens", None) else {}),
         "languages": config.languages,
-        "prompts": ",".join(REFERENCE_NAMES.get(p, p) for p in config.prompt_sets),
+        "prompts": ",".join(reported_name(p, templates and templates.file) for p in config.prompt_sets),
         "labels": {"file": labels.path.name, "sha256": labels.sha256},
-        "templates": {"file": prompts.path.name, "sha256": prompts.sha256, "mode": config.prompt_mode}
-        if prompts
-        else None,
+        "templates": templates.about if templates else None,
         "images": _images_meta(config, images),
         "reference_language": ENGLISH,
         "scoring": asdict(scoring),

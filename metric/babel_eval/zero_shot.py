@@ -19,7 +19,7 @@ from babel_eval.results import Predictions
 from babel_eval.texts import ClassFeatures, ClassTexts, by_cosine, keeps_lengths
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_imagenet_dataset.languages import group
-from babel_imagenet_dataset.prompts import REFERENCE_NAMES, templates
+from babel_imagenet_dataset.prompts import reported_name, templates
 from babel_imagenet_dataset.release import LabelFile, PromptFile
 from babel_zsic.classification import classify, score_language
 
@@ -138,7 +138,7 @@ class ZeroShotRun:
 
     def _base(self, language: str, prompt: str) -> dict[str, Any]:
         n_classes = len(self._labels.languages[language].labels)
-        prompt_set = REFERENCE_NAMES[prompt]
+        prompt_set = reported_name(prompt, self._prompts)
         row = {"lang": language, "prompt": prompt_set, "num_classes": n_classes, "group": group(n_classes)}
         token_use = getattr(self._features.encoder, "token_use", None)
         return {**row, **({} if token_use is None else self._token_use(token_use, language))}

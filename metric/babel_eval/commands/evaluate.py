@@ -22,6 +22,7 @@ def evaluate(
     languages: Annotated[str, typer.Option("--languages", "--language", help=help_of("languages"))] = "all",
     prompts: Annotated[str, typer.Option("--prompts", help=help_of("prompts"))] = "label",
     prompt_mode: Annotated[str, typer.Option("--prompt-mode", help=help_of("prompt_mode"))] = "released",
+    templates: Annotated[str | None, typer.Option("--templates", help=help_of("templates"))] = None,
     labels: Annotated[str | None, typer.Option("--labels", help=help_of("labels"))] = None,
     device: Annotated[str | None, typer.Option("--device", help=help_of("device"))] = None,
     dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
