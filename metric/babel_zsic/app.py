@@ -22,13 +22,13 @@ LO,3,3,31
 """
 COLUMNS = ("language", "prediction", "reference")
 N_CLASSES = "n_classes"
-FIGURES = ("accuracy", "chance", "centred")
+FIGURES = ("chance", "centred")
 MOST_BARS = 40
 INTRODUCTION = """# Babel-ImageNet: zero-shot accuracy by language
 
 One row a photo, as CSV: `language`, `prediction` and `reference` (class index, 0 to 999), and, if you know it,
-`n_classes` (the language's number of classes), which gives chance. Intervals (95 %) take classes as the independent
-draws. What is computed, and how to read it: the card of this Space.
+`n_classes` (the language's number of classes), which gives chance. `low` to `high` is a 95 % interval that takes classes
+as the independent draws. What is computed, and how to read it: the card of this Space.
 """
 
 
@@ -128,9 +128,9 @@ def _table(per_language: dict[str, dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for language, figures in per_language.items():
         low, high = figures["accuracy_interval"]
+        accuracy = {"accuracy": round(figures["accuracy"], 4), "low": round(low, 4), "high": round(high, 4)}
         known = {name: round(figures[name], 4) for name in FIGURES if name in figures}
-        interval = {"low": round(low, 4), "high": round(high, 4)}
-        rows.append({"language": language, "photos": figures["n_images"], **known, **interval})
+        rows.append({"language": language, "photos": figures["n_images"], **accuracy, **known})
     return pd.DataFrame(rows)
 
 
@@ -142,7 +142,8 @@ def _summary(results: dict[str, Any], n_languages: int) -> str:
     n = int(results["accuracy_macro_n"])
     mean = f"**{results['accuracy_macro']:.4f}** over {n} language{'s' * (n != 1)}"
     more = f" The chart shows the {MOST_BARS} highest of {n_languages} languages." if n_languages > MOST_BARS else ""
-    return f"Mean accuracy: {mean}.{more}"
+    beside = " English, the yardstick, is in no mean." if n < n_languages else ""
+    return f"Mean accuracy: {mean}.{beside}{more}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from .arguments import check_arguments
 from .checks import N_CLASSES, check_rows
 from .class_sets import ClassSets
 from .classification import macro, score_language
@@ -151,14 +152,22 @@ class BabelZSIC(evaluate.Metric):
 
     def compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any] | None:
         """Compute the figures; see `inputs_description`."""
-        columns = {name: inputs.pop(name) for name in list(inputs) if name in _CONFIGS[self.config_name]}
-        given = {"predictions": predictions, "references": references, **columns}
-        if any(value is not None for value in given.values()):
-            self.add_batch(**given)
-        return super().compute(**inputs)
+        given = {"predictions": predictions, "references": references, **inputs}
+        given = {name: value for name, value in given.items() if value is not None}
+        way = "retrieval" if self.config_name == "retrieval" else _way(given)
+        check_arguments([name for name in given if (way, name) != ("features", "predictions")], way)
+        columns = {name: given[name] for name in _CONFIGS[self.config_name] if name in given}
+        if columns:
+            self.add_batch(**columns)
+        return super().compute(**{name: value for name, value in inputs.items() if name not in columns})
 
     def _filled(self, predictions: Any, references: Any, columns: dict[str, Any]) -> dict[str, Any]:
         """Give every declared column, checked here: `datasets` would cut 1.9 to 1 and split a text into letters."""
+        given = {"predictions": predictions, "references": references, **columns}
+        foreign = [name for name in given if given[name] is not None and name not in _CONFIGS[self.config_name]]
+        if foreign:
+            allowed = ", ".join(_CONFIGS[self.config_name])
+            raise ValueError(f"{self.config_name} has no column {', '.join(foreign)}; allowed: {allowed}")
         name, top = ("references", N_CLASSES) if self.config_name == "default" else ("text_to_image", None)
         main = references if self.config_name == "default" else columns.get(name)
         if main is None:
@@ -212,15 +221,20 @@ class BabelZSIC(evaluate.Metric):
         return score_features(references, languages, **matrices, **sets)
 
 
+def _way(given: Mapping[str, Any]) -> str:
+    return "features" if {"image_features", "class_features"} & set(given) else "decisions"
+
+
 def _check_way(predictions: Sequence[int], *features: Any) -> None:
     names = ("image_features", "class_features", "class_indices")
     decided = sum(value != _ABSENT for value in predictions)
     given = [name for name, value in zip(names, features, strict=True) if value is not None]
-    if features[0] is None and decided < len(predictions):
+    by_features = _way(dict.fromkeys(given)) == "features"
+    if not by_features and decided < len(predictions):
         missing = len(predictions) - decided
         raise ValueError(
             f"{missing} of {len(predictions)} rows have no prediction; give predictions, or {', '.join(names)}"
         )
-    if features[0] is not None and (decided or len(given) < len(names)):
+    if by_features and (decided or len(given) < len(names)):
         also = f"predictions ({decided} rows) and " if decided else ""
         raise ValueError(f"got {also}{', '.join(given)}; to classify here give {', '.join(names)} and no predictions")

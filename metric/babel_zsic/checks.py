@@ -77,7 +77,7 @@ def check_labels(values: Any, name: str) -> list[str]:
         raise ValueError(f"{name} is {_describe(values)}; give a list of labels")
     labels = list(values)
     for label in labels:
-        if not isinstance(label, str):
+        if not isinstance(label, str) or not label.strip():
             raise ValueError(f"{name} holds {label!r}; every label must be a text")
     return [str(label) for label in labels]
 
@@ -85,7 +85,8 @@ def check_labels(values: Any, name: str) -> list[str]:
 def check_mapping(values: Any, name: str) -> Mapping[str, Any]:
     """Give a mapping from languages, checked not to be empty."""
     if not isinstance(values, Mapping) or not values:
-        raise ValueError(f"{name} is {_describe(values)}; give a mapping from languages, such as {{'DE': …}}")
+        what = "empty" if isinstance(values, Mapping) else _describe(values)
+        raise ValueError(f"{name} is {what}; give a mapping from languages, such as {{'DE': …}}")
     return values
 
 
@@ -99,16 +100,17 @@ def as_matrix(features: Any, name: str) -> np.ndarray:
     return matrix
 
 
-def check_features(features: Any, n: int, name: str) -> np.ndarray:
-    """Give features as a matrix with n rows, every one finite and not all zeros."""
+def check_features(features: Any, n: int, name: str, *, zeros: bool = False) -> np.ndarray:
+    """Give features as a matrix with n rows, every one finite and, unless `zeros` are allowed, not all zeros."""
     matrix = as_matrix(features, name)
     if len(matrix) != n:
         raise ValueError(f"{name} has shape {matrix.shape}; expected a matrix with {n} rows")
     for start in range(0, n, _ROWS):
         part = matrix[start : start + _ROWS]
-        finite, filled = np.isfinite(part).all(axis=1), part.any(axis=1)
-        if not (finite & filled).all():
-            row = int(np.flatnonzero(~(finite & filled))[0])
+        finite = np.isfinite(part).all(axis=1)
+        good = finite if zeros else finite & part.any(axis=1)
+        if not good.all():
+            row = int(np.flatnonzero(~good)[0])
             raise bad_row(name, start + row, zero=bool(finite[row]))
     return matrix
 
@@ -140,8 +142,8 @@ def _describe(values: Any) -> str:
         return repr(values)
     array = _array(values)
     if array.dtype.kind == "O" and array.ndim == 1:
-        odd = next((value for value in array.tolist() if not isinstance(value, Integral)), None)
-        return f"a list that holds {odd!r}"
+        odd = [value for value in array.tolist() if not isinstance(value, Integral)]
+        return f"a list that holds {odd[0] if odd else max(array.tolist(), key=abs)!r}"
     if array.ndim == 0:
         return type(values).__name__
     return f"{array.dtype} of shape {array.shape}"

@@ -96,6 +96,8 @@ def _difference(a: np.ndarray, b: np.ndarray, classes: np.ndarray, resampling: R
 
 
 def _columns(given: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} is {given!r}; give a mapping with {', '.join(_COLUMNS)}")
     for column in _COLUMNS[:2]:
         if column not in given:
             raise ValueError(f"{name} lacks {column!r}; it holds {sorted(given)}; allowed: {', '.join(_COLUMNS)}")

@@ -21,6 +21,7 @@ from .checks import (
 from .class_sets import ClassSets
 from .classification import TIES, YARDSTICK, classify, macro, score_language
 from .comparison import UNNAMED
+from .nearest import NearestClass
 from .retrieval import rank_pairs, score_retrieval
 
 ON_MISSING = ("error", "drop")
@@ -145,6 +146,9 @@ def score_features(
         if not chosen.any():
             continue
         classes = sets.classes(language)
+        n_rows = len(as_matrix(class_features[language], f"class_features of {language}"))
+        if n_rows != len(classes):
+            raise ValueError(f"{language} has {len(classes)} class_indices, but {n_rows} by class_features")
         kept, counted = _keep_known(truth[chosen], classes, language, options)
         photos = np.flatnonzero(chosen)[kept]
         if not len(photos):
@@ -189,7 +193,7 @@ def score_texts(
     own, k = check_rows(text_to_image, None, "text_to_image"), check_sizes(k, "k", 1)
     codes = _codes(languages, len(own))
     texts = None if text_features is None else check_features(text_features, len(own), "text_features")
-    matrix = None if similarity is None else check_features(similarity, len(own), "similarity")
+    matrix = None if similarity is None else check_features(similarity, len(own), "similarity", zeros=True)
     per_language = {}
     for language in _sorted_codes(codes):
         chosen = slice(None) if len(set(codes.tolist())) == 1 else np.flatnonzero(codes == language)
@@ -241,7 +245,7 @@ def _score_photos(
         english_classes, english = _sorted_features(class_features, sets, YARDSTICK)
         if np.isin(classes, english_classes).all():
             same = english[np.searchsorted(english_classes, classes)]
-            english_ranks = classify(photos, same, rows, ties=options.ties)[1]
+            english_ranks = NearestClass(same, ties=options.ties).ranks(photos, rows)
     labels = sets.sorted_labels(language)
     return score_language(
         predicted,

@@ -106,6 +106,14 @@ def test_rows_that_cannot_be_read_are_refused_with_their_line(app, text, message
         app.parse(text)
 
 
+def test_the_bounds_stand_beside_the_accuracy_and_english_is_said_to_be_in_no_mean(app):
+    summary, table, bars = app.score(CSV + "EN,1,2,1000\n", None)
+    assert list(table) == ["language", "photos", "accuracy", "low", "high", "chance", "centred"]
+    assert summary == "Mean accuracy: **0.6250** over 2 languages. English, the yardstick, is in no mean."
+    assert bars["language"].tolist() == ["DE", "LO", "EN"]
+    assert app.score(CSV[: CSV.index("LO")], None)[0] == "Mean accuracy: **0.7500** over 1 language."
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_column(app):
     assert app.parse("\ufeff" + CSV) == app.parse(CSV)
 

@@ -20,6 +20,8 @@ FEATURES = {
     "class_indices": {"LO": [1, 3]},
 }
 
+TEXTS = {"text_to_image": [0, 1], "text_features": np.eye(2), "image_features": np.eye(2), "k": (1,)}
+
 
 @pytest.fixture
 def metric(tmp_path):
@@ -48,11 +50,8 @@ def metric(tmp_path):
         ({"class_indices": {"LO": [1, 2, 3]}, "class_labels": {"LO": None}}, "class_labels of LO is None"),
         ({"class_indices": {"LO": [1, 2, 3]}, "class_labels": {"LO": ["a", "b", None]}}, "holds None"),
         ({"on_missing_class": "drop"}, "needs class_indices"),
-        ({"k_way": 3}, "k_way is 3; give a list"),
-        ({"k_way": "23"}, "k_way is '23'"),
-        ({"k_way": (2.5,)}, "k_way is 2.5"),
-        ({"k_way": (2, 2)}, "k_way holds a number twice"),
-        ({"ties": "bogus"}, "first, pessimistic, optimistic"),
+        ({"class_indices": {"LO": [1, 2, 3]}, "class_labels": {"LO": ["a", " ", "b"]}}, "holds ' '"),
+        ({"references": [1, 2**70]}, f"holds {2**70}"),
         ({"seed": None}, "seed is None"),
         ({"n_resamples": 10}, "n_resamples is 10; allowed: whole numbers, 100 and up"),
         ({"confidence_level": "0.95"}, "confidence_level is '0.95'"),
@@ -67,7 +66,13 @@ def test_decisions_of_the_wrong_kind_are_refused(metric, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class_features": {}}, "class_features is .*; give a mapping"),
+        ({"class_features": {}}, "class_features is empty; give a mapping"),
+        ({"class_indices": {"LO": [1]}}, "LO has 1 class_indices, but 2 by class_features"),
+        ({"k_way": 3}, "k_way is 3; give a list"),
+        ({"k_way": "23"}, "k_way is '23'"),
+        ({"k_way": (2.5,)}, "k_way is 2.5"),
+        ({"k_way": (2, 2)}, "k_way holds a number twice"),
+        ({"ties": "bogus"}, "first, pessimistic, optimistic"),
         ({"class_features": np.eye(2)}, "class_features is .*; give a mapping"),
         ({"image_features": [[1.0, 0.0], [0.0]]}, "image_features must be a matrix"),
         ({"image_features": [[1.0, 0.0], [0.0, 0.0]]}, "row 1 of image_features is all zeros"),
@@ -77,6 +82,57 @@ def test_decisions_of_the_wrong_kind_are_refused(metric, change, message):
 def test_features_of_the_wrong_kind_are_refused(metric, change, message):
     with pytest.raises(ValueError, match=message):
         metric.compute(**{**FEATURES, **change})
+
+
+FOREIGN = [
+    (DECISIONS, {"k_way": (10,)}, r"decisions take no k_way \(that is for features"),
+    (DECISIONS, {"ties": "first"}, "decisions take no ties"),
+    (DECISIONS, {"match": "any"}, r"decisions take no match \(that is for retrieval"),
+    (DECISIONS, {"k": (1,), "similarity": np.eye(2)}, "decisions take no k, similarity"),
+    (DECISIONS, {"text_to_image": [0, 1]}, "decisions take no text_to_image"),
+    (DECISIONS, {"class_features": {"LO": np.eye(2)}}, "got predictions .2 rows. and class_features"),
+    (FEATURES, {"k": (1,)}, "features take no k"),
+    (FEATURES, {"text_features": np.eye(2)}, "features take no text_features"),
+    (TEXTS, {"class_labels": {"LO": ["a"]}}, "retrieval takes no class_labels"),
+    (TEXTS, {"num_classes": {"LO": 2}}, r"retrieval takes no num_classes \(that is for decisions, features"),
+    (TEXTS, {"class_features": {"LO": np.eye(2)}}, "retrieval takes no class_features"),
+    (TEXTS, {"predictions": [0, 1]}, "retrieval takes no predictions"),
+    (TEXTS, {"references": [0, 1]}, "retrieval takes no references"),
+    (TEXTS, {"on_missing_class": "drop"}, "retrieval takes no on_missing_class"),
+    (TEXTS, {"k_ways": (1,)}, "retrieval takes no k_ways; allowed: text_to_image"),
+    (FEATURES, {"class_label": {}}, r"features take no class_label \(did you mean class_labels"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "more", "message"), FOREIGN)
+def test_arguments_of_another_way_in_are_refused_and_leave_no_rows_behind(tmp_path, inputs, more, message):
+    metric = BabelZSIC(config_name="retrieval" if inputs is TEXTS else "default", cache_dir=str(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        metric.compute(**inputs, **more)
+    assert metric.compute(**inputs)
+
+
+def test_columns_of_another_configuration_are_refused_in_batches(metric, tmp_path):
+    with pytest.raises(ValueError, match="no column text_to_image"):
+        metric.add_batch(references=[1], text_to_image=[0])
+    with pytest.raises(ValueError, match="no column text_to_image"):
+        metric.add(reference=1, text_to_image=0)
+    retrieval = BabelZSIC(config_name="retrieval", cache_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="no column references"):
+        retrieval.add_batch(text_to_image=[0], references=[1])
+
+
+def test_what_is_no_mapping_cannot_be_compared():
+    with pytest.raises(ValueError, match="a is 3; give a mapping"):
+        compare(3, {"predictions": [0], "references": [0]})
+
+
+def test_a_similarity_of_nothing_is_a_similarity(tmp_path):
+    retrieval = BabelZSIC(config_name="retrieval", cache_dir=str(tmp_path))
+    results = retrieval.compute(text_to_image=[0, 1], similarity=[[0.0, 0.0], [0.0, 1.0]], k=(1, 2))
+    assert results["text_to_image_r@1"] == 1.0
+    with pytest.raises(ValueError, match="row 1 of similarity holds NaN"):
+        retrieval.compute(text_to_image=[0, 1], similarity=[[0.0, 0.0], [np.nan, 1.0]], k=(1,))
 
 
 def test_a_bad_row_is_named_as_it_was_given_and_with_its_language(metric):

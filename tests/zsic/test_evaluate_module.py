@@ -259,7 +259,10 @@ def test_retrieval_takes_a_similarity_matrix_and_batches(retrieval):
         ({"image_features": np.full((60, 8), np.nan)}, "NaN or infinity"),
         ({"image_features": np.ones((60, 3))}, "3 wide and class_features 8"),
         ({"class_features": None}, "give image_features, class_features, class_indices"),
-        ({"class_indices": {"EN": [1], "DE": [1], "LO": [1]}}, "references are of classes that DE lacks"),
+        (
+            {"class_indices": {"EN": range(30), "DE": range(20), "LO": range(12)}},
+            "references are of classes that DE lacks",
+        ),
         ({"languages": ["lo"] * 60}, "did you mean 'LO'"),
         ({"languages": ["XX"] * 60}, "'XX' is not in class_features"),
         ({"predictions": [1] * 60}, "and no predictions"),
