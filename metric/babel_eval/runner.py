@@ -179,7 +179,7 @@ def _meta(
         "mode": "reference" if config.reference_mode else "default",
         **({"language_token": config.language_token} if getattr(encoder, "language_tokens", None) else {}),
         "languages": config.languages,
-        "prompts": ",".join(reported_name(p, templates and templates.file) for p in config.prompt_sets),
+        "prompts": ",".join(reported_name(p, templates.file if templates else None) for p in config.prompt_sets),
         "labels": {"file": labels.path.name, "sha256": labels.sha256},
         "templates": templates.about if templates else None,
         "images": _images_meta(config, images),
