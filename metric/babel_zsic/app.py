@@ -27,8 +27,8 @@ MOST_BARS = 40
 INTRODUCTION = """# Babel-ImageNet: zero-shot accuracy by language
 
 One row a photo, as CSV: `language`, `prediction` and `reference` (class index, 0 to 999), and, if you know it,
-`n_classes` (the language's number of classes), which gives chance. `low` to `high` is a 95 % interval that takes classes
-as the independent draws. What is computed, and how to read it: the card of this Space.
+`n_classes` (the language's number of classes), which gives chance. `low` to `high` is a 95 % interval that takes
+classes as the independent draws. What is computed, and how to read it: the card of this Space.
 """
 
 

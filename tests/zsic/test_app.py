@@ -16,6 +16,8 @@ from types import ModuleType
 
 import pytest
 
+from babel_zsic.babel_zsic import BabelZSIC
+
 CSV = """language,prediction,reference,n_classes
 DE,1,1,738
 DE,2,2,738
@@ -106,7 +108,8 @@ def test_rows_that_cannot_be_read_are_refused_with_their_line(app, text, message
         app.parse(text)
 
 
-def test_the_bounds_stand_beside_the_accuracy_and_english_is_said_to_be_in_no_mean(app):
+def test_the_bounds_stand_beside_the_accuracy_and_english_is_said_to_be_in_no_mean(app, monkeypatch, tmp_path):
+    monkeypatch.setattr(app.evaluate, "load", lambda path: BabelZSIC(cache_dir=str(tmp_path)))
     summary, table, bars = app.score(CSV + "EN,1,2,1000\n", None)
     assert list(table) == ["language", "photos", "accuracy", "low", "high", "chance", "centred"]
     assert summary == "Mean accuracy: **0.6250** over 2 languages. English, the yardstick, is in no mean."
