@@ -24,6 +24,7 @@ COLUMNS = ("language", "prediction", "reference")
 N_CLASSES = "n_classes"
 FIGURES = ("chance", "centred")
 MOST_BARS = 40
+NARROW = 320  # pixels; on a phone the file comes below the text
 INTRODUCTION = """# Babel-ImageNet: zero-shot accuracy by language
 
 One row a photo, as CSV: `language`, `prediction` and `reference` (class index, 0 to 999), and, if you know it,
@@ -73,17 +74,15 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Babel-ImageNet zero-shot accuracy") as page:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
-            text = gr.Textbox(EXAMPLE, lines=9, label="Predictions (CSV)", elem_id="predictions")
-            file = gr.File(
-                label="or a CSV file (which then counts)",
-                file_types=[".csv", ".txt"],
-                type="filepath",
-                elem_id="upload",
-            )
+            text = gr.Textbox(EXAMPLE, lines=9, label="Predictions (CSV)", elem_id="predictions", min_width=NARROW)
+            kinds, label = [".csv", ".txt"], "or a CSV file (which then counts)"
+            file = gr.File(label=label, file_types=kinds, type="filepath", elem_id="upload", min_width=NARROW)
         button = gr.Button("Compute", variant="primary", elem_id="compute")
         summary = gr.Markdown(elem_id="summary")
         table = gr.Dataframe(label="By language", interactive=False, elem_id="table")
-        chart = gr.BarPlot(x="language", y="accuracy", y_lim=[0, 1], title="Accuracy by language", elem_id="chart")
+        chart = gr.BarPlot(
+            x="language", y="accuracy", y_lim=[0, 1], sort="-y", title="Accuracy by language", elem_id="chart"
+        )
         button.click(score, [text, file], [summary, table, chart])
     return page
 
