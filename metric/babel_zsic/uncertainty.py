@@ -147,7 +147,8 @@ def resample_means(sums: np.ndarray, counts: np.ndarray, priors: Sequence[Prior]
 
     Args:
       sums: float64 [n_clusters, n_columns].
-      counts: float64 [n_clusters, n_columns], or [n_clusters, 1] where all columns share their sizes.
+      counts: float64 [n_clusters, n_columns], or [n_clusters, 1] where all columns share their sizes; 0 where a column
+        has nothing of a cluster, which then is not part of its average size.
       priors: one a column.
       resampling: number of resamples and seed; cluster i gets the same weights in every call of the same size.
     """
@@ -161,7 +162,7 @@ def resample_means(sums: np.ndarray, counts: np.ndarray, priors: Sequence[Prior]
         totals[start : start + n] = rng.standard_exponential((n, n_clusters), dtype=np.float32) @ table
     numerator, size = totals[:, : sums.shape[1]], totals[:, sums.shape[1] :]
     size = np.broadcast_to(size, numerator.shape).copy()
-    mean_size = np.broadcast_to(counts.mean(axis=0), (sums.shape[1],))
+    mean_size = np.broadcast_to(counts.sum(axis=0) / (counts > 0).sum(axis=0), (sums.shape[1],))
     for prior in set(priors):
         chosen = [i for i, other in enumerate(priors) if other == prior]
         draw = np.random.default_rng([resampling.seed, 1]).standard_gamma(prior.weight, (2, n_resamples))
