@@ -82,11 +82,15 @@ class Rows:
         rows = np.where(rows < 0, rows + len(self), rows)
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             raise IndexError(f"row {int(rows.max())} of {len(self)}")
+        order = None if bool(np.all(rows[1:] >= rows[:-1])) else np.argsort(rows, kind="stable")
+        rows = rows if order is None else rows[order]
         taken = np.empty((len(rows), self.shape[1]), dtype=np.float32)
-        where = np.searchsorted(self._starts, rows, side="right") - 1
-        for part in np.unique(where):
-            chosen = where == part
-            taken[chosen] = self._parts[part][rows[chosen] - self._starts[part]]
+        ends = np.searchsorted(rows, self._starts)
+        for part, first, start, stop in zip(self._parts, self._starts, ends, ends[1:], strict=False):
+            if start < stop:  # into its place at once: `mode` other than raise, or numpy takes a detour
+                np.take(part, rows[start:stop] - first, axis=0, out=taken[start:stop], mode="clip")
+        if order is not None:
+            taken[order] = taken.copy()
         return taken if np.ndim(index) else taken[0]
 
     def part_of(self, row: int) -> int:

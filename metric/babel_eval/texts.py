@@ -222,21 +222,19 @@ def keeps_lengths(encoder: Encoder) -> bool:
     return bool(getattr(encoder, "keeps_text_lengths", False))
 
 
-def by_cosine(image_features: np.ndarray, class_features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give features whose order by cosine is the order of the given ones by product.
+def with_length(class_features: np.ndarray) -> np.ndarray:
+    """Give class features whose order by cosine, to photos with a zero at their end, is that of the given by product.
 
     Args:
-      image_features: float32 [n_images, dim], rows of length 1.
       class_features: float32 [n_classes, dim], rows of any length but 0.
 
     Returns:
-      float32 [n_images, dim + 1] with a column of zeros, and float32 [n_classes, dim + 1], rows of length 1: classes
-      over one power of two, with what is missing to length 1 in the last column. Equal rows stay equal.
+      float32 [n_classes, dim + 1], rows of length 1: the given over one power of two, with what is missing to length 1
+      in the last column. Equal rows stay equal.
 
     Source: the reduction of Bachrach et al. 2014 (RecSys), section 3.1.
     """
     lengths = np.linalg.norm(class_features.astype(np.float64), axis=1)
     scaled = class_features / np.float32(2.0 ** np.ceil(np.log2(lengths.max())))
     missing = np.sqrt(np.maximum(0.0, 1.0 - np.square(scaled.astype(np.float64)).sum(axis=1)))
-    classes = np.concatenate([scaled, missing[:, None].astype(np.float32)], axis=1)
-    return np.pad(image_features, ((0, 0), (0, 1))), classes
+    return np.concatenate([scaled, missing[:, None].astype(np.float32)], axis=1)

@@ -16,14 +16,16 @@ from babel_eval.encoders.base import LanguageSkipped
 from babel_eval.encoders.stored import StoredFeatures
 from babel_eval.images import ImageFeatures
 from babel_eval.results import Predictions
-from babel_eval.texts import ClassFeatures, ClassTexts, by_cosine, keeps_lengths
+from babel_eval.texts import ClassFeatures, ClassTexts, keeps_lengths, with_length
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_imagenet_dataset.languages import group
 from babel_imagenet_dataset.prompts import reported_name, templates
 from babel_imagenet_dataset.release import LabelFile, PromptFile
-from babel_zsic.classification import classify, score_language
+from babel_zsic.classification import score_language
+from babel_zsic.nearest import NearestClass, slices
 
 ENGLISH = "EN"
+PHOTOS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -170,11 +172,8 @@ class ZeroShotRun:
         if not len(chosen):
             return LanguageResult({**base, "accuracy": None, "n_images": 0, "status": "no_photos"}, None)
         true_rows = row_of[self._images.class_index[chosen]]
-        photos = self._images.features[chosen]
-        predicted, ranks = self._classify(photos, self._features.of(texts), true_rows)
-        is_english = language == ENGLISH
-        english = None if is_english else self._english_features(prompt)[classes]
-        english_ranks = ranks if english is None else self._classify(photos, english, true_rows)[1]
+        english = None if language == ENGLISH else self._english_features(prompt)[classes]
+        predicted, ranks, english_ranks = self._placed(chosen, true_rows, self._features.of(texts), english)
         scores = score_language(
             predicted,
             ranks,
@@ -188,12 +187,23 @@ class ZeroShotRun:
         predictions = Predictions(ids, self._images.class_index[chosen], classes[predicted], ranks)
         return LanguageResult({**base, **scores, "status": "ok"}, predictions)
 
-    def _classify(
-        self, photos: np.ndarray, class_features: np.ndarray, true_rows: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if keeps_lengths(self._features.encoder):
-            photos, class_features = by_cosine(photos, class_features)
-        return classify(photos, class_features, true_rows)
+    def _placed(
+        self, chosen: np.ndarray, true_rows: np.ndarray, texts: np.ndarray, english: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give each chosen photo's nearest row, the rank of its true row, and that rank among the English names.
+
+        Photos leave the store a stretch at a time, so that no copy of a language's photos is made.
+        """
+        keeps_length = keeps_lengths(self._features.encoder)
+        ready = with_length if keeps_length else np.asarray
+        nearest, yardstick = NearestClass(ready(texts)), None if english is None else NearestClass(ready(english))
+        predicted, ranks, english_ranks = np.empty((3, len(chosen)), dtype=np.int64)
+        for part in slices(0, len(chosen), PHOTOS_AT_ONCE):
+            photos = self._images.features[chosen[part]]
+            photos = np.pad(photos, ((0, 0), (0, 1))) if keeps_length else photos
+            predicted[part], ranks[part] = nearest(photos, true_rows[part])
+            english_ranks[part] = ranks[part] if yardstick is None else yardstick.ranks(photos, true_rows[part])
+        return predicted, ranks, english_ranks
 
     def _english_features(self, prompt: str) -> np.ndarray:
         """Give float32 [1000, dim] of the English names under a prompt set, by class index."""

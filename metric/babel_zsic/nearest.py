@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,22 +70,97 @@ def classify(
         is no row of `class_features`.
     Source: Geigle et al. 2023, arXiv:2306.08658, section 3 (protocol); `first` is the reference's argmax.
     """
-    if ties not in TIES:
-        raise ValueError(f"ties is {ties!r}; allowed: {', '.join(TIES)}")
-    images = as_matrix(image_features, "image_features")
-    classes = unit_rows(class_features, name="class_features")
-    if images.shape[1] != classes.shape[1]:
-        raise ValueError(
-            f"image_features are {images.shape[1]} wide and class_features {classes.shape[1]}; give both from one model"
-        )
-    truth = check_rows(true_rows, len(classes), "true_rows")
-    if len(truth) != len(images):
-        raise ValueError(f"{len(images)} rows of image_features and {len(truth)} true_rows; give one true row a photo")
-    predicted = np.empty(len(images), dtype=np.int64)
-    ranks = np.empty(len(images), dtype=np.int64)
-    for part, photos, slack, scores in _score_tiles(images, classes, block or 1 + _PRODUCT // len(classes)):
-        predicted[part], ranks[part] = _place(scores, slack, photos, classes, truth[part], ties)
-    return predicted, ranks
+    return NearestClass(class_features, ties=ties)(image_features, true_rows, block=block)
+
+
+class NearestClass:
+    """The classes of one language, made ready once for photos that come in parts."""
+
+    def __init__(self, class_features: Any, *, ties: str = "first") -> None:
+        """Bring the classes to rows of length 1.
+
+        Args:
+          class_features: float [n_classes, dim], one row a class.
+          ties: as in `classify`.
+
+        Raises:
+          ValueError: an unknown rule for ties, no matrix, a value that is not finite, or a row of zeros.
+        """
+        if ties not in TIES:
+            raise ValueError(f"ties is {ties!r}; allowed: {', '.join(TIES)}")
+        self._ties, self._classes = ties, unit_rows(class_features, name="class_features")
+        n_classes, dim = self._classes.shape
+        self._padded = np.zeros((-(-n_classes // _LANES) * _LANES, dim), dtype=np.float32)
+        self._padded[:n_classes] = self._classes
+
+    def __call__(
+        self, image_features: Any, true_rows: Any, *, block: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Give some photos' nearest classes and the ranks of their true ones, as `classify` does for all at once."""
+        images, truth = self._checked(image_features, true_rows)
+        predicted, ranks = np.empty(len(images), dtype=np.int64), np.empty(len(images), dtype=np.int64)
+        for part, tile in self._tiles(images, truth, block):
+            predicted[part], ranks[part] = _winners(tile, self._ties), _ranks(tile, self._ties)
+        return predicted, ranks
+
+    def ranks(self, image_features: Any, true_rows: Any, *, block: int | None = None) -> np.ndarray:
+        """Give the ranks alone, int64 [n_images]."""
+        images, truth = self._checked(image_features, true_rows)
+        ranks = np.empty(len(images), dtype=np.int64)
+        for part, tile in self._tiles(images, truth, block):
+            ranks[part] = _ranks(tile, self._ties)
+        return ranks
+
+    def _checked(self, image_features: Any, true_rows: Any) -> tuple[np.ndarray, np.ndarray]:
+        images = as_matrix(image_features, "image_features")
+        n_classes, dim = self._classes.shape
+        if images.shape[1] != dim:
+            raise ValueError(
+                f"image_features are {images.shape[1]} wide and class_features {dim}; give both from one model"
+            )
+        truth = check_rows(true_rows, n_classes, "true_rows")
+        if len(truth) != len(images):
+            raise ValueError(
+                f"{len(images)} rows of image_features and {len(truth)} true_rows; give one true row a photo"
+            )
+        return images, truth
+
+    def _tiles(self, images: np.ndarray, truth: np.ndarray, block: int | None) -> Iterator[tuple[slice, _Tile]]:
+        """Yield the photos' scores few enough at a time to stay in a core's cache, and which photos they are.
+
+        Photos keep their lengths, which play no part in the order of one photo's scores.
+        """
+        n_classes, dim = self._classes.shape
+        block = min(block or 1 + _PRODUCT // n_classes, len(images))
+        scores = np.empty((block, len(self._padded)), dtype=np.float32)
+        height = max(64, _CACHED // len(self._padded))
+        for rows in slices(0, len(images), block):
+            photos, squares = _safe_rows(images[rows], rows.start)
+            slack = rounding(dim) * np.sqrt(squares)
+            np.matmul(photos, self._padded.T, out=scores[: len(photos)])
+            scores[:, n_classes:] = -np.inf
+            for some in slices(0, len(photos), height):
+                part = slice(rows.start + some.start, rows.start + some.stop)
+                yield part, _Tile(scores[some], slack[some], photos[some], self._classes, truth[part])
+
+
+class _Tile(NamedTuple):
+    """Scores of some photos, float32 [n, width], −∞ from n_classes on, and all that settles what they leave open."""
+
+    scores: np.ndarray
+    slack: np.ndarray  # float32 [n], how far a photo's scores may lie from the exact ones
+    photos: np.ndarray  # float32 [n, dim]
+    classes: np.ndarray  # float32 [n_classes, dim]
+    truth: np.ndarray  # int64 [n]
+
+    def own(self) -> np.ndarray:
+        """Give the true classes' scores, float32 [n]."""
+        return self.scores[np.arange(len(self.truth)), self.truth]
+
+    def exact(self, unclear: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give line in `unclear`, class, and score in float64 of each candidate (bool [len(unclear), width])."""
+        line, column = np.nonzero(candidates)
+        return line, column, pair_scores(self.photos[unclear], self.classes, line, column)
 
 
 def rounding(dim: int) -> float:
@@ -134,28 +209,6 @@ def _powers(rows: np.ndarray, name: str, start: int) -> np.ndarray:
     return -np.frexp(top)[1][:, None]
 
 
-def _score_tiles(
-    images: np.ndarray, classes: np.ndarray, block: int
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield (photos, their rows, how far their scores may lie from the exact ones [n], scores float32 [n, width]).
-
-    The columns of scores from n_classes on are −∞. Photos keep their lengths, which play no part in the order of one
-    photo's scores.
-    """
-    n_classes, dim = classes.shape
-    right = np.zeros((-(-n_classes // _LANES) * _LANES, dim), dtype=np.float32)
-    right[:n_classes] = classes
-    scores = np.empty((min(block, len(images)), len(right)), dtype=np.float32)
-    height = max(64, _CACHED // len(right))
-    for rows in slices(0, len(images), block):
-        photos, squares = _safe_rows(images[rows], rows.start)
-        slack = rounding(dim) * np.sqrt(squares)
-        np.matmul(photos, right.T, out=scores[: len(photos)])
-        scores[:, n_classes:] = -np.inf
-        for tile in slices(0, len(photos), height):
-            yield slice(rows.start + tile.start, rows.start + tile.stop), photos[tile], slack[tile], scores[tile]
-
-
 def _safe_rows(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     """Give rows as float32 and the squares of their lengths; check them.
 
@@ -170,55 +223,40 @@ def _safe_rows(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     return narrow, np.einsum("ij,ij->i", narrow, narrow)
 
 
-def _place(
-    scores: np.ndarray, slack: np.ndarray, photos: np.ndarray, classes: np.ndarray, truth: np.ndarray, ties: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give predicted rows and ranks by float32; a photo that float32 cannot decide goes on to `_settle`."""
-    each = np.arange(len(truth))
-    predicted = scores.argmax(axis=1)
-    own, top = scores[each, truth], scores[each, predicted]
-    above = (own + slack)[:, None]
-    mask = scores > above
+def _ranks(tile: _Tile, ties: str) -> np.ndarray:
+    """Count the classes before the true one; those that float32 cannot tell from it are compared in float64."""
+    own = tile.own()
+    above = (own + tile.slack)[:, None]
+    mask = tile.scores > above
     ranks = _count_true(mask)
-    n_near = _count_true(np.greater_equal(scores, (own - slack)[:, None], out=mask)) - ranks
-    scores[each, predicted] = -np.inf
-    second = scores.max(axis=1)
-    scores[each, predicted] = top
-    undecided = np.flatnonzero((n_near > 1) | (second >= top - slack))
-    if len(undecided):
-        left = scores[undecided]
-        near = mask[undecided] & (left <= above[undecided])
-        leading = left >= (top - slack)[undecided, None]
-        predicted[undecided], more = _settle(near, leading, photos[undecided], classes, truth[undecided], ties)
-        ranks[undecided] += more
-    return predicted, ranks
+    near = np.greater_equal(tile.scores, (own - tile.slack)[:, None], out=mask)
+    unclear = np.flatnonzero(_count_true(near) - ranks > 1)  # the true class is always near itself
+    if len(unclear):
+        line, column, scores = tile.exact(unclear, near[unclear] & (tile.scores[unclear] <= above[unclear]))
+        truth = tile.truth[unclear][line]
+        own = scores[column == truth][line]  # one a photo, in the order of the photos
+        first = {"first": column < truth, "pessimistic": column != truth, "optimistic": np.zeros_like(column, bool)}
+        before = (scores > own) | ((scores == own) & first[ties])
+        ranks[unclear] += np.bincount(line[before], minlength=len(unclear))
+    return ranks
 
 
-def _settle(
-    near: np.ndarray, leading: np.ndarray, photos: np.ndarray, classes: np.ndarray, truth: np.ndarray, ties: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compare in float64 what lies near the true class's score or near the highest.
-
-    Args:
-      near: bool [n, width], the classes that may tie with the true one, itself among them.
-      leading: bool [n, width], the classes that may have the highest score.
-      photos: float32 [n, dim].
-      classes: float32 [n_classes, dim].
-      truth: int64 [n].
-      ties: as in `classify`.
-
-    Returns:
-      predicted rows int64 [n], and int64 [n], how many of the near classes stand before the true one.
-    """
-    line, column = np.nonzero(near | leading)
-    exact, is_true = pair_scores(photos, classes, line, column), column == truth[line]
-    own = exact[is_true][line]  # one a photo, in the order of the photos
-    comes_first = {"first": column < truth[line], "pessimistic": ~is_true, "optimistic": np.zeros_like(is_true)}[ties]
-    before = near[line, column] & ((exact > own) | ((exact == own) & comes_first))
-    later = {"first": column, "pessimistic": is_true, "optimistic": ~is_true}[ties]
-    order = np.lexsort((column, later, -exact, line))
-    best = order[np.searchsorted(line[order], np.arange(len(truth)))]
-    return column[best], np.bincount(line[before], minlength=len(truth))
+def _winners(tile: _Tile, ties: str) -> np.ndarray:
+    """Give the class with the highest score; those that float32 cannot tell from it are compared in float64."""
+    each, scores = np.arange(len(tile.truth)), tile.scores
+    winners = scores.argmax(axis=1)
+    top = scores[each, winners]
+    scores[each, winners] = -np.inf
+    least = top - tile.slack
+    unclear = np.flatnonzero(scores.max(axis=1) >= least)
+    scores[each, winners] = top
+    if len(unclear):
+        line, column, exact = tile.exact(unclear, scores[unclear] >= least[unclear, None])
+        truth = tile.truth[unclear][line]
+        last = {"first": column, "pessimistic": column == truth, "optimistic": column != truth}[ties]
+        order = np.lexsort((column, last, -exact, line))
+        winners[unclear] = column[order][np.searchsorted(line, np.arange(len(unclear)))]
+    return winners
 
 
 def _count_true(mask: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from babel_eval.config import EvaluateConfig
 from babel_eval.encoders import load_encoder
 from babel_eval.encoders.nllb import LanguageTokens
 from babel_eval.runner import run
-from babel_eval.texts import ClassFeatures, ClassTexts, by_cosine
+from babel_eval.texts import ClassFeatures, ClassTexts, with_length
 from babel_eval.zero_shot import Scoring
 from babel_zsic.classification import classify
 
@@ -30,7 +30,7 @@ def test_the_order_by_cosine_is_the_order_by_product() -> None:
     images = rng.normal(size=(200, 6)).astype(np.float32)
     classes = (rng.normal(size=(30, 6)) * rng.uniform(0.1, 40, size=(30, 1))).astype(np.float32)
     classes[7] = classes[3]
-    wide, longer = by_cosine(images, classes)
+    wide, longer = np.pad(images, ((0, 0), (0, 1))), with_length(classes)
     np.testing.assert_allclose(np.linalg.norm(longer, axis=1), 1, atol=1e-6)
     products = images.astype(np.float64) @ classes.astype(np.float64).T
     products[:, 7] = products[:, 3]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from zsic_oracles import cosines, sorted_places
 
 from babel_zsic.classification import TIES, classify, unit_rows
+from babel_zsic.nearest import NearestClass
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -54,6 +55,16 @@ def test_equal_cosines_tie_whatever_the_matrix_product_rounds(dim, ties):
     expected = sorted_places((images > 0).astype(int) @ classes.astype(int).T, truth, ties)
     np.testing.assert_array_equal(predicted, expected[0])
     np.testing.assert_array_equal(ranks, expected[1])
+
+
+@pytest.mark.parametrize("ties", TIES)
+def test_classes_made_ready_once_take_photos_in_parts_and_ranks_alone(ties):
+    images, classes, truth = with_many_ties(np.random.default_rng(3), 64, 300)
+    expected = sorted_places(images.astype(int) @ classes.astype(int).T, truth, ties)
+    ready = NearestClass(classes, ties=ties)
+    for part in (slice(0, 120), slice(120, 121), slice(121, 300)):
+        np.testing.assert_array_equal(ready(images[part], truth[part]), [places[part] for places in expected])
+        np.testing.assert_array_equal(ready.ranks(images[part], truth[part]), expected[1][part])
 
 
 @pytest.mark.parametrize("block", [1, 16, 100, 5000])
