@@ -92,8 +92,15 @@ class RetrieveConfig:
     caption_column: str = field(default="caption", metadata={"help": "column of a caption or a list of them (hf:)"})
     language_column: str = field(default="language", metadata={"help": "column of the language (hf:)"})
     device: str | None = field(default=None, metadata={"help": "cuda, cuda:1, mps or cpu; default: the best there is"})
-    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16"})
+    dtype: str = field(default="fp32", metadata={"help": "fp32, bf16 or fp16; the latter are compared with fp32 first"})
+    compile: bool = field(
+        default=False, metadata={"help": "compile the towers; they are compared with plain ones first"}
+    )
+    precision_sample: int = field(
+        default=512, metadata={"help": "photos of the comparison with fp32; 0 goes without it, and the result says so"}
+    )
     batch_size: int = field(default=32, metadata={"help": "photos a batch"})
+    workers: int = field(default=2, metadata={"help": "threads that decode photos"})
     language_token: str = field(
         default="fallback",
         metadata={"help": "languages that a model with language tokens (NLLB) lacks: strict, skip or fallback"},
@@ -111,6 +118,11 @@ class RetrieveConfig:
         if self.language_token not in TOKEN_POLICIES:
             allowed = ", ".join(TOKEN_POLICIES)
             raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")
+        if self.workers < 1 or self.precision_sample < 0:
+            raise ValueError(
+                "workers must be at least 1, and --precision-sample 0 or a number of photos, "
+                f"got {self.workers} and {self.precision_sample}"
+            )
         if self.batch_size < 1 or self.n_resamples < 100:
             raise ValueError(
                 "batch size must be at least 1 and resamples at least 100, "

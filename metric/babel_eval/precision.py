@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from babel_eval.config import EvaluateConfig
+from babel_eval.config import EvaluateConfig, RetrieveConfig
 from babel_eval.encoding import kept_features
 from babel_eval.images import FEATURES, Photo, PhotoSet, name_features
 from babel_eval.texts import ClassFeatures, ClassTexts
@@ -25,6 +25,8 @@ LEAST_COSINE = 0.999
 MOST_CHANGE = 0.003
 N_LANGUAGES = 3
 ENGLISH = "EN"
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -75,32 +77,59 @@ def load_checked(
       ValueError: a feature's cosine with its fp32 self is below 0.999, or an accuracy on the sample changes by more
         than 0.3 points; or the machine cannot compile.
     """
-    from babel_eval.encoders import load_encoder
 
+    def prepare() -> Callable[[Encoder], Measured]:
+        sample = sample_of(photos, labels, languages, config.precision_sample)
+        return lambda encoder: _measured(encoder, sample, config)
+
+    return checked(config, device, None if config.images == FEATURES else prepare, compared, say)
+
+
+def checked(
+    config: EvaluateConfig | RetrieveConfig,
+    device: str | None,
+    prepare: Callable[[], Callable[[Encoder], M]] | None,
+    compare: Callable[[M, M], dict[str, Any]],
+    say: Callable[[str], None] | None = None,
+) -> tuple[Encoder, dict[str, Any]]:
+    """Load an encoder; where it is not plain fp32, measure it and its fp32 self on a sample and compare what comes out.
+
+    Args:
+      config: `model`, `dtype`, `compile`, `precision_sample` and what else a model is loaded by.
+      device: as torch names it.
+      prepare: gives the function that measures an encoder; None where nothing is computed here.
+      compare: what the report says of both measurements: `lowest_cosine`, `largest_change`, ….
+      say: called with what the comparison found.
+
+    Raises:
+      ValueError: as `load_checked`.
+    """
     wanted = {"dtype": config.dtype, "compile": config.compile}
-
-    def load(dtype: str = config.dtype, compile_towers: bool = config.compile) -> Encoder:
-        return load_encoder(
-            config.model,
-            device=device,
-            dtype=dtype,
-            language_token=config.language_token,
-            reference_mode=config.reference_mode,
-            compile_towers=compile_towers,
-        )
-
-    if config.images == FEATURES or (config.dtype == "fp32" and not config.compile):
-        return load(), wanted
+    if prepare is None or (config.dtype == "fp32" and not config.compile):
+        return _load(config, device), wanted
     if config.precision_sample == 0:
-        return load(), {**wanted, "checked": False}
-    sample = sample_of(photos, labels, languages, config.precision_sample)
-    exact = _measured(load("fp32", False), sample, config)
-    encoder = load()
-    report = {**wanted, "checked": True, **compared(exact, _measured_or_refused(encoder, sample, config))}
+        return _load(config, device), {**wanted, "checked": False}
+    measure = prepare()
+    exact = measure(_load(replace(config, dtype="fp32", compile=False), device))
+    encoder = _load(config, device)
+    report = {**wanted, "checked": True, **compare(exact, _measured_or_refused(measure, encoder, config))}
     if say:
         say(sentence(report))
     _check(report)
     return encoder, report
+
+
+def _load(config: EvaluateConfig | RetrieveConfig, device: str | None) -> Encoder:
+    from babel_eval.encoders import load_encoder
+
+    return load_encoder(
+        config.model,
+        device=device,
+        dtype=config.dtype,
+        language_token=config.language_token,
+        reference_mode=isinstance(config, EvaluateConfig) and config.reference_mode,
+        compile_towers=config.compile,
+    )
 
 
 def sample_of(photos: PhotoSet | None, labels: LabelFile, languages: Sequence[str], n_photos: int) -> Sample:
@@ -108,17 +137,21 @@ def sample_of(photos: PhotoSet | None, labels: LabelFile, languages: Sequence[st
 
     Large languages tell small changes apart; the bare label is their only template.
     """
-    if photos is not None:
-        n_all = photos.n_photos
-        step = 1 if n_all is None else max(1, n_all // n_photos)
-        chosen = [item for item in islice(photos.items(), 0, step * n_photos, step) if isinstance(item, Photo)]
-        photos = replace(photos, photos=tuple(chosen), problems=(), stream=None)
+    photos = None if photos is None else some_photos(photos, n_photos)
     others = sorted({*languages} - {ENGLISH}, key=lambda code: (-len(labels.languages[code].labels), code))
     texts = []
     for code in (ENGLISH, *others[: N_LANGUAGES - 1]):
         entry = labels.languages[code]
         texts.append(ClassTexts(code, tuple(entry.labels), (("{}", 1),), "label", tuple(map(int, entry.class_index))))
     return Sample(photos, tuple(texts))
+
+
+def some_photos(photos: PhotoSet, n_photos: int) -> PhotoSet:
+    """Give photos spread evenly over a set, of a stream its first ones."""
+    n_all = photos.n_photos
+    step = 1 if n_all is None else max(1, n_all // n_photos)
+    chosen = [item for item in islice(photos.items(), 0, step * n_photos, step) if isinstance(item, Photo)]
+    return replace(photos, photos=tuple(chosen), problems=(), stream=None)
 
 
 def _measured(encoder: Encoder, sample: Sample, config: EvaluateConfig) -> Measured:
@@ -133,10 +166,10 @@ def _measured(encoder: Encoder, sample: Sample, config: EvaluateConfig) -> Measu
     return Measured(np.asarray(images.features), images.class_index, classes)
 
 
-def _measured_or_refused(encoder: Encoder, sample: Sample, config: EvaluateConfig) -> Measured:
+def _measured_or_refused(measure: Callable[[Encoder], M], encoder: Encoder, config: Any) -> M:
     """Measure; what only a compiler can fail at becomes a sentence."""
     try:
-        return _measured(encoder, sample, config)
+        return measure(encoder)
     except RuntimeError as error:
         if not config.compile:
             raise
@@ -200,7 +233,8 @@ def sentence(report: Mapping[str, Any]) -> str:
     )
     return (
         f"{what} against fp32 on {report['n_photos']} photos and {report['n_texts']} texts: lowest cosine "
-        f"{cosine['photos']:.6f} (photos) and {cosine['texts']:.6f} (texts), largest change of an accuracy {change}"
+        f"{cosine['photos']:.6f} (photos) and {cosine['texts']:.6f} (texts), largest change of "
+        f"{report.get('figure', 'an accuracy')} {change}"
     )
 
 

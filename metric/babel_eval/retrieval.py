@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from babel_eval.caption_precision import load_checked
 from babel_eval.captions import CaptionSet, load_captions, photos_of
 from babel_eval.config import RetrieveConfig
 from babel_eval.correlation.joining import code_of
@@ -45,6 +46,7 @@ def run(
     *,
     encoder: Encoder | None = None,
     progress: bool = False,
+    say: Callable[[str], None] | None = None,
     on_result: Callable[[LanguageRetrieval], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a model's retrieval as the settings say; the file is written anew after each language.
@@ -53,6 +55,7 @@ def run(
       config: what to measure.
       encoder: the model, if it is loaded already; else `config.model` is loaded.
       progress: show a bar for the photos.
+      say: called with what a user should know on the way.
       on_result: called with each language's result once it is written.
 
     Returns:
@@ -72,17 +75,16 @@ def run(
     photos = photos_of(captions, config.image_root)
     if photos.problems and not config.allow_missing_images:
         raise ValueError(_missing(captions.name, photos.problems))
+    precision: dict[str, Any] = {"dtype": config.dtype, "compile": config.compile}
     if encoder is None:
-        from babel_eval.encoders import load_encoder
-
-        encoder = load_encoder(
-            config.model, device=config.device, dtype=config.dtype, language_token=config.language_token
-        )
+        encoder, precision = load_checked(config, photos, captions, names, say)
     store = FeatureStore(config.store or default_store())
-    images = kept_features(encoder, photos, store, batch_size=config.batch_size, progress=progress)
+    images = kept_features(
+        encoder, photos, store, batch_size=config.batch_size, workers=config.workers, progress=progress, say=say
+    )
     if images.problems and not config.allow_missing_images:
         raise ValueError(_missing(captions.name, images.problems))
-    content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images), "results": [], "failures": []}
+    content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images, precision), "results": [], "failures": []}
     for name in names:
         result = score_captions(encoder, captions, name, images, config)
         content["results" if result.ranks else "failures"].append(plain(result.row))
@@ -182,11 +184,14 @@ def _missing(name: str, problems: Iterable[Any]) -> str:
     return f"{name}: {len(found)} photos are missing ({'; '.join(found[:5])}); --allow-missing-images leaves them out"
 
 
-def _meta(config: RetrieveConfig, encoder: Encoder, captions: CaptionSet, images: ImageFeatures) -> dict[str, Any]:
+def _meta(
+    config: RetrieveConfig, encoder: Encoder, captions: CaptionSet, images: ImageFeatures, precision: dict[str, Any]
+) -> dict[str, Any]:
     problems = [asdict(p) for p in images.problems]
     dataset = {"name": captions.name, "n_images": len(images.ids), "n_missing": len(problems), "missing": problems}
     return {
         **model_meta(config.model, config.dtype, encoder),
+        "precision": precision,
         "dataset": dataset,
         "match": "any",
         "scoring": {"k": list(config.k), "n_resamples": config.n_resamples, "seed": config.seed},

@@ -28,7 +28,10 @@ def retrieve(
     language_column: Annotated[str, typer.Option("--language-column", help=help_of("language_column"))] = "language",
     device: Annotated[str | None, typer.Option("--device", help=help_of("device"))] = None,
     dtype: Annotated[str, typer.Option("--dtype", help=help_of("dtype"))] = "fp32",
+    compile: Annotated[bool, typer.Option("--compile/--no-compile", help=help_of("compile"))] = False,
+    precision_sample: Annotated[int, typer.Option("--precision-sample", help=help_of("precision_sample"))] = 512,
     batch_size: Annotated[int, typer.Option("--batch-size", help=help_of("batch_size"))] = 32,
+    workers: Annotated[int, typer.Option("--workers", help=help_of("workers"))] = 2,
     language_token: Annotated[str, typer.Option("--language-token", help=help_of("language_token"))] = "fallback",
     store: Annotated[str | None, typer.Option("--store", help=help_of("store"))] = None,
     n_resamples: Annotated[int, typer.Option("--resamples", help=help_of("n_resamples"))] = 10_000,
@@ -53,7 +56,7 @@ def retrieve(
     from babel_eval.retrieval import run
 
     console = Console()
-    found = run(config, progress=console.is_terminal)
+    found = run(config, progress=console.is_terminal, say=console.print)
     for side, text in (("t2i", "photos by captions"), ("i2t", "captions by photos")):
         console.print(_table(found, f"{model} on {found['meta']['dataset']['name']}: {text}", side, config.k))
     _print_left_out(console, found)
