@@ -2,6 +2,7 @@
 
     make cldr
     python benchmarks/adapters.py --cldr cldr --out adapter-gains              # thirteen languages, both rules
+    python benchmarks/adapters.py --cldr cldr --out adapter-gains --eval-images names,val      # photos beside names
     python benchmarks/adapters.py --cldr cldr --out adapter-gains --only cldr --rules strict --method lora
 
 Every flag that is not this script's own goes to the trainer. A second run goes on where the first one stopped: finished
@@ -39,13 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for rule in own.rules.split(","):
             data = f"cldr:{own.cldr}" if words == "cldr" else words
             flags = ["--train-data", data, "--leakage", rule, "--output-dir", f"{own.out}/{words}-{rule}"]
-            rows = train([*flags, "--languages", ",".join(languages).lower(), "--resume", *more])
-            sys.stdout.write(table(words, rule, rows) + "\n\n")
+            tables = train([*flags, "--languages", ",".join(languages).lower(), "--resume", *more])
+            for images, rows in tables.items():
+                sys.stdout.write(table(f"{words}, `--leakage {rule}`, {images}", rows) + "\n\n")
             sys.stdout.flush()
 
 
-def train(flags: Sequence[str]) -> list[Row]:
-    """Train an adapter for each language, and give its figures."""
+def train(flags: Sequence[str]) -> dict[str, list[Row]]:
+    """Train an adapter for each language, and give its figures by images."""
     import train_adapter
     from babel_adapters.config import TrainConfig
     from babel_adapters.options import parse
@@ -54,25 +56,33 @@ def train(flags: Sequence[str]) -> list[Row]:
     config = parse(TrainConfig, flags, presets=PRESETS)
     accelerator = train_adapter.start(config)
     encoder, labels, languages = train_adapter.load(config, accelerator)
-    rows: list[Row] = []
+    tables: dict[str, list[Row]] = {}
     for language in languages:
         start = time.perf_counter()
-        (gain,) = train_adapter.one_language(config, accelerator, encoder, language, labels)
+        gains = train_adapter.one_language(config, accelerator, encoder, language, labels)
         seconds = time.perf_counter() - start
-        folder = Path(config.output_dir) / language.lower()
-        n = len(changes(folder))
-        rows.append((language, n, gain.before["accuracy"], gain.after["accuracy"], gain.gain, gain.interval, seconds))
-    low, high = mean_interval([changes(Path(config.output_dir) / row[0].lower()) for row in rows])
+        for gain in gains:
+            n = len(changes(Path(config.output_dir) / language.lower(), gain.images))
+            figures = gain.before["accuracy"], gain.after["accuracy"], gain.gain, gain.interval
+            tables.setdefault(gain.images, []).append((language, n, *figures, seconds))
+    return {images: [*rows, mean_of(rows, Path(config.output_dir), images)] for images, rows in tables.items()}
+
+
+def mean_of(rows: Sequence[Row], folder: Path, images: str) -> Row:
+    """Give the means over languages as a row of their own; classes and seconds are added up."""
+    interval = mean_interval([changes(folder / row[0].lower(), images) for row in rows])
     before, after, gained = (float(np.mean(figures)) for figures in zip(*(row[2:5] for row in rows), strict=True))
-    total = sum(row[1] for row in rows), sum(row[6] for row in rows)
-    return [*rows, ("mean", total[0], before, after, gained, (low, high), total[1])]
+    return "mean", sum(row[1] for row in rows), before, after, gained, interval, sum(row[6] for row in rows)
 
 
-def changes(folder: Path) -> np.ndarray:
+def changes(folder: Path, images: str) -> np.ndarray:
     """Give the change of accuracy of each class, float [n_classes], from the two files of predictions."""
     import pyarrow.parquet as pq
 
-    before, after = (pq.read_table(folder / f"{w}-names.predictions.parquet").to_pydict() for w in ("before", "after"))
+    from babel_adapters.measure import result_file
+
+    files = [folder / result_file(when, images) for when in ("before", "after")]
+    before, after = (pq.read_table(file.with_suffix(".predictions.parquet")).to_pydict() for file in files)
     classes = np.array(before["class_index"])
     right = [np.array(t["predicted"]) == np.array(t["class_index"]) for t in (before, after)]
     difference = right[1].astype(float) - right[0]
@@ -87,9 +97,9 @@ def mean_interval(differences: Sequence[np.ndarray], seed: int = 0) -> tuple[flo
     return float(low), float(high)
 
 
-def table(words: str, rule: str, rows: Sequence[Row]) -> str:
+def table(title: str, rows: Sequence[Row]) -> str:
     """Give a table in Markdown."""
-    lines = [f"{words}, `--leakage {rule}`", "", "| language | n | before | after | gain | 95 % interval | seconds |"]
+    lines = [title, "", "| language | n | before | after | gain | 95 % interval | seconds |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|")
     for language, n, before, after, gain, (low, high), seconds in rows:
         figures = f"{before:.3f} | {after:.3f} | {gain:+.3f} | {low:+.3f} to {high:+.3f} | {seconds:.0f}"

@@ -194,7 +194,7 @@ class Run:
         from babel_adapters.progress import Progress
 
         if self.config.method == "linear":
-            return solve(self.model, self.encoder, self.data, self.language, self.config.ridge, store_of(self.config))
+            return solve(self.config, self.model, self.encoder, self.data, self.language, store_of(self.config))
 
         resumed = self.config.resume and self.checkpoints.load()
         batches = self.plan.from_step(self.state.batch)

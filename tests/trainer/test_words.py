@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from babel_adapters.captions import Pair
-from babel_adapters.words import cldr_pairs, emoji_pairs, keyword_pairs, translation_table
+from babel_adapters.words import KEYWORD_WEIGHT, cldr_pairs, emoji_pairs, keyword_pairs, translation_table
 
 
 def cldr(folder: Path, **annotations: dict[str, tuple[str, list[str]]]) -> Path:
@@ -63,11 +63,20 @@ def test_a_translation_table_holds_probabilities() -> None:
 
 def test_emoji_gives_names_without_marks_or_skin_tones() -> None:
     pytest.importorskip("emoji")
-    pairs = list(emoji_pairs("TR"))
+    pairs = list(emoji_pairs("TR", keywords=False))
     assert Pair("birincilik madalyası", "1st place medal") in pairs
     assert not any(":" in p.target[0] or "_" in p.target for p in pairs)
     assert 1000 < len(pairs) < 3000
     assert sum("skin tone" in (p.english or "") for p in pairs) < 10
+
+
+def test_emoji_also_pairs_the_words_of_names_but_not_where_words_are_not_spaced() -> None:
+    pytest.importorskip("emoji")
+    words = set(emoji_pairs("TR")) - set(emoji_pairs("TR", keywords=False))
+    assert {pair.weight for pair in words} == {KEYWORD_WEIGHT}
+    assert {("güneş", "sun"), ("sarı", "yellow")} <= {(pair.target, pair.english) for pair in words}
+    assert not any(set(pair.target) & set(":,() ") for pair in words)
+    assert list(emoji_pairs("JA")) == list(emoji_pairs("JA", keywords=False))
 
 
 def test_a_language_that_emoji_lacks_points_to_cldr() -> None:

@@ -95,7 +95,10 @@ class AdapterConfig:
     rank: int | None = option(None, "width of the adapter in hidden units; default: 16, linear: the tower's", "adapter")
     alpha: int | None = option(None, "scale of LoRA; default: twice the rank", "adapter")
     dropout: float = option(0.0, "share of the adapter's inputs dropped in training", "adapter")
-    ridge: float = option(0.1, "linear: strength of the ridge, in mean eigenvalues", "adapter")
+    ridge: float = option(0.15, "linear: strength of the ridge, in mean eigenvalues", "adapter")
+    balance: float = option(
+        0.5, "linear: pairs weigh by the mean over their English words of 1 / count ** N, 0..1; 0: alike", "adapter"
+    )
     last_layers: int | None = option(None, "adapt the last N blocks alone; default: all", "adapter")
     target_modules: str | None = option(None, "regular expression over module names, for other towers", "adapter")
 
@@ -108,6 +111,8 @@ class AdapterConfig:
             raise ValueError(f"alpha must be above 0, got {self.alpha}")
         if self.ridge <= 0:
             raise ValueError(f"ridge must be above 0, got {self.ridge}")
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"balance must lie within 0..1, got {self.balance}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if self.last_layers is not None and self.last_layers < 1:

@@ -91,7 +91,7 @@ def read_pairs(
       columns: names of the columns of a file or dataset.
       limit: most rows to read; None for all.
       streaming: read `hf:` datasets as a stream, without a copy on disk.
-      keywords: take CLDR's keywords beside its names.
+      keywords: take CLDR's keywords, or the words of names of emoji, beside the names.
 
     Returns:
       distinct pairs in the data's order; blank and repeated ones are counted in `left_out`.
@@ -106,7 +106,7 @@ def read_pairs(
     kind, _, rest = data.partition(":")
     licence = None
     if data == "emoji":
-        rows, licence = words.emoji_pairs(language), words.EMOJI_LICENCE
+        rows, licence = words.emoji_pairs(language, keywords=keywords), words.EMOJI_LICENCE
     elif kind == "cldr":
         rows, licence = words.cldr_pairs(Path(rest), language, keywords=keywords), words.CLDR_LICENCE
     elif kind == "hf":
@@ -119,13 +119,13 @@ def read_pairs(
 
 
 def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> PairSet:
-    """Trim, normalise (NFC) and deduplicate pairs, and count what falls away.
+    """Trim, normalise (NFC) and deduplicate pairs, the first of equal ones staying, and count what falls away.
 
     Raises:
       ValueError: more than 1 % of the rows have a blank caption, or no pair is left.
     """
     counts: Counter[str] = Counter(blank=0, repeated=0)
-    kept: dict[Pair, None] = {}
+    kept: dict[tuple[str, str | None, str | bytes | None], Pair] = {}
     n_rows = 0
     for row in rows:
         n_rows += 1
@@ -133,10 +133,10 @@ def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> Pai
         pair = replace(row, target=_tidy(row.target), english=english)
         if not pair.target or pair.english == "":
             counts["blank"] += 1
-        elif pair in kept:
+        elif (key := (pair.target, pair.english, pair.image)) in kept:
             counts["repeated"] += 1
         else:
-            kept[pair] = None
+            kept[key] = pair
     if counts["blank"] > MAX_BLANK_SHARE * n_rows:
         raise ValueError(
             f"{name}: {counts['blank']} of {n_rows} captions are empty or blank, more than {MAX_BLANK_SHARE:.0%}; "
@@ -144,7 +144,7 @@ def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> Pai
         )
     if not kept:
         raise ValueError(f"{name}: no pair of captions in {n_rows} rows")
-    return PairSet(name, tuple(kept), dict(counts), licence)
+    return PairSet(name, tuple(kept.values()), dict(counts), licence)
 
 
 def split_by_english(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:

@@ -29,7 +29,7 @@ class TrainConfig(AdapterConfig):
     image_column: str = option("image", "column of images: paths, or embedded (lit)", "data")
     limit: int | None = option(None, "most rows to read", "data")
     streaming: bool = option(False, "read hf: datasets as a stream", "data")
-    keywords: bool = option(True, "take CLDR's keywords beside its names", "data")
+    keywords: bool = option(True, "pair CLDR's keywords, or the words of emoji's names, beside the names", "data")
     leakage: str = option("strict", "pairs that are left out: strict, labels or none", "data")
     hold_out: float = option(0.05, "share of English captions held out for early stopping, 0..0.5", "data")
     max_unknown: float = option(0.2, "largest share of tokens that the tokenizer may not know", "data")

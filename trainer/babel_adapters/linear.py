@@ -10,6 +10,8 @@ languages: Mikolov et al. 2013 (arXiv:1309.4168).
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -25,22 +27,28 @@ from babel_imagenet_dataset.files import sha256_of_text
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from babel_adapters.adapter import AdapterConfig
     from babel_adapters.data import TrainingData
     from babel_eval.encoders.base import TorchEncoder
     from babel_eval.store import FeatureStore
 
 
 def solve(
-    model: PeftModel, encoder: TorchEncoder, data: TrainingData, language: str, strength: float, store: FeatureStore
+    config: AdapterConfig,
+    model: PeftModel,
+    encoder: TorchEncoder,
+    data: TrainingData,
+    language: str,
+    store: FeatureStore,
 ) -> None:
     """Solve for the map of a training's pairs, and put it behind the last block of the wrapped tower.
 
     Args:
+      config: `ridge` is the strength of the ridge, `balance` how much pairs of rare words weigh above others.
       model: the encoder's text tower, wrapped.
       encoder: the base.
       data: the pairs.
       language: BabelNet's code of the target language.
-      strength: of the ridge.
       store: where mean states are kept.
 
     Raises:
@@ -56,10 +64,30 @@ def solve(
         states = partial(kept_mean_states, encoder, layer.base_layer, store=store)
         target = states([pair.target for pair in pairs], language)
         english = states([pair.english or "" for pair in pairs], "EN")
-    weights = torch.tensor([pair.weight for pair in pairs], device=target.device)
-    mapping, shift = ridge_map(target, english, weights, strength)
+    sure, rare = [pair.weight for pair in pairs], rarity([pair.english or "" for pair in pairs], config.balance)
+    weights = torch.tensor(np.array(sure) * rare, device=target.device)
+    mapping, shift = ridge_map(target, english, weights, config.ridge)
     install(layer.bottleneck_adapters["default"], mapping, shift)
     model.eval()
+
+
+def rarity(texts: Sequence[str], exponent: float) -> np.ndarray:
+    """Give each text the mean over its words of 1 / (number of texts with the word) ** exponent, scaled to mean 1.
+
+    Names of symbols repeat their parts (`woman …`, `flag: …`) hundreds of times, and a fit would be one of these parts.
+    A text without a word counts as a rare one.
+
+    Args:
+      texts: at least one, in any order.
+      exponent: 0..1; 0 makes all weigh alike.
+
+    Returns:
+      float64 [n_texts], above 0.
+    """
+    words = [re.findall(r"\w+", text.lower()) for text in texts]
+    count = Counter(word for text in words for word in set(text))
+    weights = np.array([np.mean([count[word] ** -exponent for word in text]) if text else 1.0 for text in words])
+    return weights / weights.mean()
 
 
 def ridge_map(

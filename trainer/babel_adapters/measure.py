@@ -101,7 +101,7 @@ def measure(config: Any, encoder: Any, language: str, folder: Path, when: str) -
       ValueError: the language has no labels, or there is no photo of any of its classes.
     """
     names = [name.strip() for name in config.eval_images.split(",") if name.strip()]
-    return {name: _evaluate(config, encoder, language, name, folder / f"{when}-{_safe(name)}.json") for name in names}
+    return {name: _evaluate(config, encoder, language, name, folder / result_file(when, name)) for name in names}
 
 
 def _evaluate(config: Any, encoder: Any, language: str, images: str, out: Path) -> dict[str, LanguageResult]:
@@ -121,6 +121,11 @@ def _evaluate(config: Any, encoder: Any, language: str, images: str, out: Path) 
     if failed:
         raise ValueError(f"--eval-images {images}: no result for {'; '.join(failed)}")
     return {str(result.row["prompt"]): result for result in results}
+
+
+def result_file(when: str, images: str) -> str:
+    """Give the name of the result file of a set of images, `before` or `after` training."""
+    return f"{when}-{_safe(images)}.json"
 
 
 def _safe(name: str) -> str:

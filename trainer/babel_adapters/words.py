@@ -1,7 +1,8 @@
 """Words in many languages that packages ship: names of emoji, and Unicode CLDR's annotations of symbols.
 
 Both name the same ~1,900 symbols in every language, so names of one symbol are pairs. CLDR also has keywords, several a
-symbol and in no order; `keyword_pairs` finds which belong together from how they occur over all symbols.
+symbol and in no order; `keyword_pairs` finds which belong together from how they occur over all symbols. The words of
+emoji's names are paired in the same way.
 """
 
 from __future__ import annotations
@@ -16,17 +17,23 @@ from babel_imagenet_dataset.languages import language as language_of
 from babel_imagenet_dataset.packaged import packaged_file
 
 EMOJI_LANGUAGES = ("AR", "DE", "ES", "FA", "FR", "ID", "IT", "JA", "KO", "PT", "RU", "TR", "ZH")
+UNSPACED_LANGUAGES = frozenset({"JA", "ZH"})
 EMOJI_LICENCE = "BSD-3-Clause (package emoji); names from Unicode CLDR, Unicode-3.0"
 CLDR_LICENCE = "Unicode-3.0"
 MAKE_CLDR = "`make cldr` fetches it with npm"
 # CLDR's folder names that are not the language's tag.
 _CLDR_NAMES = {"nb": "no", "cmn": "zh", "zh-Hans": "zh", "fil": "fil", "tl": "fil", "sh": "sr-Latn"}
 KEYWORD_WEIGHT = 0.5
+_PUNCTUATION = ".,:;!?()[]&#*-–'\"“”‘’«»„،؛؟"
 _SKIN_TONES = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 
 
-def emoji_pairs(language: str) -> Iterator[Pair]:
+def emoji_pairs(language: str, *, keywords: bool = True) -> Iterator[Pair]:
     """Give the names of emoji in a language and in English, skin-tone variants of the same emoji left out.
+
+    Args:
+      language: BabelNet's code.
+      keywords: also pair the words of names, by how they occur over emoji, where the language puts spaces between them.
 
     Raises:
       ValueError: the package has no names in that language.
@@ -38,9 +45,19 @@ def emoji_pairs(language: str) -> Iterator[Pair]:
             f"--train-data cldr:FOLDER ({MAKE_CLDR})"
         )
     english = _emoji_names("emoji.json", "en")
-    for symbol, name in _emoji_names(f"emoji_{language.lower()}.json", None).items():
-        if symbol in english and not _is_variant(symbol):
-            yield Pair(name, english[symbol])
+    names = [
+        Pair(name, english[symbol])
+        for symbol, name in _emoji_names(f"emoji_{language.lower()}.json", None).items()
+        if symbol in english and not _is_variant(symbol)
+    ]
+    yield from names
+    if keywords and language not in UNSPACED_LANGUAGES:
+        yield from keyword_pairs([words_of(p.target) for p in names], [words_of(p.english or "") for p in names])
+
+
+def words_of(text: str) -> list[str]:
+    """Give the words of a spaced text, without the punctuation around them; apostrophes and joiners in them stay."""
+    return [word for part in text.split() if (word := part.strip(_PUNCTUATION))]
 
 
 def _emoji_names(file: str, key: str | None) -> dict[str, str]:
