@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from babel_eval.caption_precision import load_checked
 from babel_eval.captions import CaptionSet, load_captions, photos_of
@@ -22,6 +20,7 @@ from babel_eval.encoders.base import LanguageSkipped
 from babel_eval.encoding import kept_features
 from babel_eval.images import ImageFeatures
 from babel_eval.results import model_meta, plain
+from babel_eval.retrieval_means import LanguageDraws, Macro
 from babel_eval.store import FeatureStore, default_store
 from babel_imagenet_dataset.files import write_json
 
@@ -34,11 +33,19 @@ _SHORT = {"text_to_image": "t2i", "image_to_text": "i2t"}
 
 @dataclass(frozen=True)
 class LanguageRetrieval:
-    """One language: its row, the places of texts and photos (None where the encoder refused), each text's photo."""
+    """One language.
+
+    Attributes:
+      row: of the result file.
+      ranks: the places of texts and photos, None where the encoder refused.
+      text_to_image: each text's photo, as a place in `photos`.
+      photos: the rows, among the run's photos, of those that have a caption in this language.
+    """
 
     row: dict[str, Any]
     ranks: Ranks | None
     text_to_image: list[int]
+    photos: list[int] = field(default_factory=list)
 
 
 def run(
@@ -84,11 +91,18 @@ def run(
     )
     if images.problems and not config.allow_missing_images:
         raise ValueError(_missing(captions.name, images.problems))
-    content: dict[str, Any] = {"meta": _meta(config, encoder, captions, images, precision), "results": [], "failures": []}
+    content: dict[str, Any] = {
+        "meta": _meta(config, encoder, captions, images, precision),
+        "results": [],
+        "failures": [],
+    }
+    macro = Macro()
     for name in names:
         result = score_captions(encoder, captions, name, images, config)
         content["results" if result.ranks else "failures"].append(plain(result.row))
-        content["macro"] = macro(content["results"])
+        if result.ranks is not None:
+            macro.add(result.row, _draws(result, len(images.ids), config))
+        content["macro"] = macro.means()
         write_json(config.out, content)
         if on_result:
             on_result(result)
@@ -122,8 +136,9 @@ def score_captions(
         token_use = getattr(encoder, "token_use", lambda *_: None)(texts, code)
     except ValueError as error:
         what = "skipped" if isinstance(error, LanguageSkipped) else "failed"
-        return LanguageRetrieval({"lang": name, "code": code, "status": f"{what}: {error}"}, None, own)
-    ranks = rank_pairs(own, text_features=features, image_features=images.features[[row for row, _ in kept]])
+        return LanguageRetrieval({"lang": name, "code": code, "status": f"{what}: {error}"}, None, own, [])
+    rows = [row for row, _ in kept]
+    ranks = rank_pairs(own, text_features=features, image_features=images.features[rows])
     scores = score_retrieval(ranks, own, k=config.k, n_resamples=config.n_resamples, seed=config.seed)
     row = {
         "lang": name,
@@ -134,18 +149,16 @@ def score_captions(
         "n_blank_captions": sum(not c.strip() for c_ in of_photo.values() for c in c_),
         "status": "ok",
     }
-    return LanguageRetrieval(row, ranks, own)
+    return LanguageRetrieval(row, ranks, own, rows)
 
 
-def macro(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Give the mean over languages of each figure, and how many languages it holds.
+def _draws(result: LanguageRetrieval, n_photos: int, config: RetrieveConfig) -> LanguageDraws:
+    from babel_zsic.uncertainty import Resampling
 
-    English is the yardstick and enters no mean, unless it is the only language.
-    """
-    rows = list(rows)
-    rows = [row for row in rows if row["code"] != "EN"] or rows
-    names = [n for n, v in rows[0].items() if isinstance(v, float)] if rows else []
-    return {"n_languages": len(rows), **{name: float(np.mean([row[name] for row in rows])) for name in names}}
+    if result.ranks is None:
+        raise ValueError(f"{result.row['lang']} has no ranks")
+    how = Resampling(n_resamples=config.n_resamples, seed=config.seed)
+    return LanguageDraws.of(result.ranks, result.text_to_image, result.photos, n_photos, config.k, how)
 
 
 def _short(figure: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from toy import ToyEncoder, write_photo
@@ -12,6 +13,9 @@ from toy import ToyEncoder, write_photo
 from babel_eval.captions import load_captions, photos_of
 from babel_eval.correlation.joining import read_scores
 from babel_eval.retrieval import RetrieveConfig, run
+from babel_eval.retrieval_means import LanguageDraws, Macro
+from babel_zsic.retrieval import Ranks, score_retrieval
+from babel_zsic.uncertainty import Resampling
 
 IMAGES = ["a.png", "b.png", "c.png"]
 # `wrong` names photo 1, so in Japanese the first photo's only caption finds the second one.
@@ -177,3 +181,70 @@ def test_the_file_says_which_adapter_was_on_and_that_weights_were_drawn(place):
     encoder.random_weights = True
     meta = run(settings(place), encoder=encoder)["meta"]
     assert (meta["adapter"], meta["random_weights"], meta["model"]) == ({"language": "DE"}, True, "toy")
+
+
+def measured(seed: int, n_images: int, n_texts: int) -> tuple[Ranks, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    own = np.concatenate([np.arange(n_images), rng.integers(n_images, size=n_texts - n_images)])
+    return Ranks(rng.integers(n_images, size=n_texts), rng.integers(n_texts, size=(n_images, 1))), own
+
+
+def test_the_mean_of_one_language_has_the_interval_of_that_language():
+    ranks, own = measured(0, 60, 100)
+    draws = LanguageDraws.of(ranks, own, range(60), 60, (1, 5), Resampling(n_resamples=500))
+    macro = Macro()
+    macro.add({"code": "DE", "t2i_r@1": 0.1}, draws)
+    figures = score_retrieval(ranks, own, k=(1, 5), n_resamples=500)
+    for ours, theirs in (("t2i_r@1", "text_to_image_r@1"), ("i2t_r@5", "image_to_text_r@5"), ("i2t_mrr",) * 2):
+        theirs = theirs.replace("i2t", "image_to_text")
+        low, high = macro.intervals()[ours]
+        assert (low, high) == pytest.approx(figures[f"{theirs}_interval"], abs=1e-6)
+    assert macro.intervals()["mean_recall"] == pytest.approx(figures["mean_recall_interval"], abs=1e-6)
+
+
+def test_the_mean_over_languages_draws_each_photo_once_for_all_languages():
+    """Against a bootstrap written out: one weight a photo, every language a ratio of its own photos' sums."""
+    n, n_resamples = 40, 20_000
+    rows = {"DE": range(n), "FR": range(20), "JA": range(10, 40)}
+    macro, rng = Macro(), np.random.default_rng(9)
+    weights = rng.standard_exponential((n_resamples, n))
+    low_end, high_end = rng.standard_gamma(0.5, (2, n_resamples))
+    drawn = []
+    for seed, (code, covered) in enumerate(rows.items()):
+        ranks, own = measured(seed, len(covered), 2 * len(covered))
+        macro.add({"code": code}, LanguageDraws.of(ranks, own, covered, n, (3,), Resampling(n_resamples=n_resamples)))
+        found, own_weights = np.zeros(n_resamples), np.zeros(n_resamples)
+        for text, image in enumerate(own):
+            own_weights += weights[:, covered[image]]
+            found += weights[:, covered[image]] * (ranks.text[text] < 3)
+        mean_size = len(own) / len(covered)
+        drawn.append((found + high_end * mean_size) / (own_weights + (low_end + high_end) * mean_size))
+    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    assert macro.intervals()["t2i_r@3"] == pytest.approx([low, high], abs=0.01)
+
+
+def test_equal_languages_on_equal_photos_add_no_certainty_and_other_photos_do():
+    ranks, own = measured(1, 50, 50)
+    width = {}
+    for name, places in {"same": [range(50)] * 4, "other": [range(50 * i, 50 * i + 50) for i in range(4)]}.items():
+        macro = Macro()
+        for code, rows in zip(("DE", "FR", "JA", "RU"), places, strict=True):
+            macro.add({"code": code}, LanguageDraws.of(ranks, own, rows, 200, (20,), Resampling(n_resamples=4000)))
+        low, high = macro.intervals()["t2i_r@20"]
+        width[name] = high - low
+    alone = score_retrieval(ranks, own, k=(20,), n_resamples=4000)["text_to_image_r@20_interval"]
+    assert width["same"] == pytest.approx(alone[1] - alone[0], rel=0.1)
+    assert width["other"] == pytest.approx(width["same"] / 2, rel=0.15)
+
+
+def test_the_file_and_the_mean_leave_english_out_of_the_interval_too(place):
+    three = {**CAPTIONS, "en": [["wrong"], ["wrong"], ["wrong"]]}
+    (place / "toyset.json").write_text(json.dumps({"images": IMAGES, "captions": three}), encoding="utf-8")
+    found = run(settings(place), encoder=ToyEncoder(VOCABULARY))["macro"]
+    less = run(settings(place, languages="de,jp", overwrite=True), encoder=ToyEncoder(VOCABULARY))["macro"]
+    assert found == less
+    low, high = found["t2i_r@1_interval"]
+    assert 0 <= low < found["t2i_r@1"] < high <= 1
+    assert "i2t_median_rank_interval" not in found
+    alone = run(settings(place, languages="en", overwrite=True), encoder=ToyEncoder(VOCABULARY))
+    assert alone["macro"]["t2i_r@1_interval"] == pytest.approx(alone["results"][0]["t2i_r@1_interval"], abs=1e-6)

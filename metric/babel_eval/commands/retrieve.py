@@ -79,9 +79,10 @@ def _table(found: Mapping[str, Any], title: str, side: str, k: Sequence[int]) ->
         cells = [cell for name in scores for cell in (percent(row[name]), interval(row[f"{name}_interval"]))]
         table.add_row(row["lang"], str(row["n_images"]), str(row["n_texts"]), *cells)
     if found["results"]:
-        means = [cell for cutoff in k for cell in (percent(found["macro"][f"{side}_r@{cutoff}"]), "")]
+        means = [found["macro"][f"{side}_r@{cutoff}{end}"] for cutoff in k for end in ("", "_interval")]
         table.add_section()
-        table.add_row(f"mean of {found['macro']['n_languages']}", "", "", *means)
+        cells = [interval(value) if isinstance(value, list) else percent(value) for value in means]
+        table.add_row(f"mean of {found['macro']['n_languages']}", "", "", *cells)
     return table
 
 
