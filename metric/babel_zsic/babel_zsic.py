@@ -14,8 +14,10 @@ from .class_sets import ClassSets
 from .classification import macro, score_language
 from .comparison import UNNAMED, compare
 from .nearest import classify
+from .options import Options
 from .retrieval import rank_pairs
-from .scoring import Options, score_decisions, score_features, score_texts
+from .scoring import decide, score_decisions, score_features
+from .texts import score_texts
 from .uncertainty import class_interval, paired_interval
 
 # `evaluate` copies the siblings that this file imports and no others, so each sibling stands above.
@@ -25,6 +27,7 @@ __all__ = [
     "class_interval",
     "classify",
     "compare",
+    "decide",
     "macro",
     "paired_interval",
     "rank_pairs",
@@ -123,6 +126,7 @@ class BabelZSIC(evaluate.Metric):
     """Zero-shot classification (`default`) and retrieval (`retrieval`) by language."""
 
     compare = staticmethod(compare)
+    decide = staticmethod(decide)
 
     def _info(self) -> evaluate.MetricInfo:
         if self.config_name not in _CONFIGS:

@@ -100,7 +100,8 @@ def _columns(given: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
         raise ValueError(f"{name} is {given!r}; give a mapping with {', '.join(_COLUMNS)}")
     for column in _COLUMNS[:2]:
         if column not in given:
-            raise ValueError(f"{name} lacks {column!r}; it holds {sorted(given)}; allowed: {', '.join(_COLUMNS)}")
+            how = "; `decide` makes decisions of features" if "image_features" in given else ""
+            raise ValueError(f"{name} lacks {column!r}; it holds {sorted(given)}; allowed: {', '.join(_COLUMNS)}{how}")
     unknown = sorted(set(given) - set(_COLUMNS))
     if unknown:
         raise ValueError(f"{name} holds {', '.join(map(repr, unknown))}; allowed: {', '.join(_COLUMNS)}")

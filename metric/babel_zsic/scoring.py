@@ -1,53 +1,17 @@
-"""From what a user hands in to figures by language: decisions, features of photos and classes, texts and images."""
+"""From what a user hands in to figures by language: decisions, or features of photos and classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import (
-    N_CLASSES,
-    as_matrix,
-    check_codes,
-    check_features,
-    check_mapping,
-    check_rows,
-    check_sizes,
-    look_up,
-)
+from .checks import N_CLASSES, as_matrix, check_features, check_mapping, check_rows, look_up
 from .class_sets import ClassSets
-from .classification import TIES, YARDSTICK, classify, macro, score_language
-from .comparison import UNNAMED
+from .classification import YARDSTICK, classify, macro, score_language
 from .nearest import NearestClass
-from .retrieval import rank_pairs, score_retrieval
-
-ON_MISSING = ("error", "drop")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the caller may set; see the card."""
-
-    confidence_level: float = 0.95
-    n_resamples: int = 10_000
-    seed: int = 0
-    k_way: Sequence[int] = (10, 50, 100)
-    ties: str = "first"
-    on_missing_class: str = "error"
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("ties", TIES), ("on_missing_class", ON_MISSING)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
-        check_sizes(self.k_way, "k_way", 2)
-
-    @property
-    def sampling(self) -> dict[str, Any]:
-        """The options that every interval takes."""
-        return {name: getattr(self, name) for name in ("confidence_level", "n_resamples", "seed")}
+from .options import Options, row_codes, sorted_codes
 
 
 def score_decisions(
@@ -79,11 +43,11 @@ def score_decisions(
     """
     options = options or Options()
     truth, decided = check_rows(references, N_CLASSES, "references"), check_rows(predictions, N_CLASSES, "predictions")
-    codes, sets = _codes(languages, len(truth)), ClassSets(class_indices, class_labels, num_classes)
+    codes, sets = row_codes(languages, len(truth)), ClassSets(class_indices, class_labels, num_classes)
     if len(decided) != len(truth):
         raise ValueError(f"{len(decided)} predictions and {len(truth)} references; give both for every photo")
     per_language = {}
-    for language in _sorted_codes(codes):
+    for language in sorted_codes(codes):
         chosen = codes == language
         classes = None if sets.indices is None else sets.classes(language)
         kept, counted = _keep_known(truth[chosen], classes, language, options)
@@ -131,16 +95,80 @@ def score_features(
     Raises:
       ValueError: shapes that disagree, NaN or infinity, a reference that the language lacks, an unknown language.
     """
-    options = options or Options()
+    options, sets, per_language = options or Options(), ClassSets(class_indices, class_labels, num_classes), {}
+    for part in _parts(references, languages, image_features, class_features, sets, options):
+        if not len(part.photos):
+            n_classes = len(sets.classes(part.language))
+            per_language[part.language] = {**part.counted, "n_images": 0, "n_classes": n_classes}
+            continue
+        figures = _score_photos(part.features, part.truth, part.language, class_features, sets, options)
+        per_language[part.language] = {**figures, **part.counted}
+    return {**macro(per_language), "per_language": per_language}
+
+
+def decide(
+    *,
+    references: Any,
+    image_features: Any,
+    class_features: Mapping[str, Any],
+    class_indices: Mapping[str, Sequence[int]],
+    languages: Any | None = None,
+    ties: str = "first",
+    on_missing_class: str = "error",
+) -> dict[str, list[Any]]:
+    """Classify photos in every language and give the decisions, as `compare` takes them.
+
+    Args:
+      references: class_index [n_images].
+      image_features: float [n_images, dim], of any length.
+      class_features: language → float [n_classes, dim], one row a class, of any length.
+      class_indices: language → class_index of each row.
+      languages: None measures every photo in every language; else the language of each photo.
+      ties: `first`, `pessimistic` or `optimistic`.
+      on_missing_class: `error`, or `drop` to leave out photos whose class the language lacks.
+
+    Returns:
+      Columns of one length, one row a photo and language: `predictions`, `references` (class_index), `languages`,
+      `photos` (row of `image_features`).
+
+    Raises:
+      ValueError: as `score_features`.
+    """
+    options, sets = Options(ties=ties, on_missing_class=on_missing_class), ClassSets(class_indices)
+    columns: dict[str, list[Any]] = {name: [] for name in ("predictions", "references", "languages", "photos")}
+    for part in _parts(references, languages, image_features, class_features, sets, options):
+        if not len(part.photos):
+            continue
+        classes, features = _sorted_features(class_features, sets, part.language)
+        predicted, _ = classify(part.features, features, np.searchsorted(classes, part.truth), ties=ties)
+        columns["predictions"] += classes[predicted].tolist()
+        columns["references"] += part.truth.tolist()
+        columns["languages"] += [part.language] * len(predicted)
+        columns["photos"] += part.photos.tolist()
+    return columns
+
+
+class _Part(NamedTuple):
+    """One language's photos: their rows, features and class_index, and how many were left out where that was asked."""
+
+    language: str
+    photos: np.ndarray
+    features: np.ndarray
+    truth: np.ndarray
+    counted: dict[str, int]
+
+
+def _parts(
+    references: Any, languages: Any | None, image_features: Any, class_features: Any, sets: ClassSets, options: Options
+) -> Iterator[_Part]:
     truth, images = check_rows(references, N_CLASSES, "references"), as_matrix(image_features, "image_features")
     if len(images) != len(truth):
         raise ValueError(f"{len(images)} rows of image_features and {len(truth)} references; give one row a reference")
     check_features(images, len(images), "image_features")
     check_mapping(class_features, "class_features")
-    codes = None if languages is None else _codes(languages, len(truth))
-    for language in [] if codes is None else _sorted_codes(codes):
+    codes = None if languages is None else row_codes(languages, len(truth))
+    for language in [] if codes is None else sorted_codes(codes):
         look_up(class_features, language, "class_features")
-    sets, per_language = ClassSets(class_indices, class_labels, num_classes), {}
     for language in sorted(class_features):
         chosen = np.full(len(truth), True) if codes is None else codes == language
         if not chosen.any():
@@ -151,82 +179,7 @@ def score_features(
             raise ValueError(f"{language} has {len(classes)} class_indices, but {n_rows} by class_features")
         kept, counted = _keep_known(truth[chosen], classes, language, options)
         photos = np.flatnonzero(chosen)[kept]
-        if not len(photos):
-            per_language[language] = {**counted, "n_images": 0, "n_classes": len(classes)}
-            continue
-        taken = images if len(photos) == len(images) else images[photos]
-        figures = _score_photos(taken, truth[photos], language, class_features, sets, options)
-        per_language[language] = {**figures, **counted}
-    return {**macro(per_language), "per_language": per_language}
-
-
-def score_texts(
-    text_to_image: Any,
-    languages: Any | None = None,
-    *,
-    text_features: Any | None = None,
-    image_features: Any | None = None,
-    similarity: Any | None = None,
-    match: str = "any",
-    k: Sequence[int] = (1, 5, 10),
-    options: Options | None = None,
-) -> dict[str, Any]:
-    """Score retrieval, language by language; every language is measured against all images.
-
-    Args:
-      text_to_image: integer [n_texts], the row of each text's image.
-      languages: language of each text [n_texts]; None puts all under `unnamed`.
-      text_features: float [n_texts, dim].
-      image_features: float [n_images, dim].
-      similarity: float [n_texts, n_images] instead of the features.
-      match: `any`, `first` or `fraction`.
-      k: cut-offs of the recalls.
-      options: see `Options`.
-
-    Returns:
-      Flat means over the languages of every figure of `score_retrieval`, `n_languages`, and `per_language`.
-
-    Raises:
-      ValueError: as `rank_pairs` and `score_retrieval`; the language is named.
-    """
-    options = options or Options()
-    own, k = check_rows(text_to_image, None, "text_to_image"), check_sizes(k, "k", 1)
-    codes = _codes(languages, len(own))
-    texts = None if text_features is None else check_features(text_features, len(own), "text_features")
-    matrix = None if similarity is None else check_features(similarity, len(own), "similarity", zeros=True)
-    per_language = {}
-    for language in _sorted_codes(codes):
-        chosen = slice(None) if len(set(codes.tolist())) == 1 else np.flatnonzero(codes == language)
-        per_language[language] = _score_texts_of(
-            language,
-            own[chosen],
-            None if texts is None else texts[chosen],
-            image_features,
-            None if matrix is None else matrix[chosen],
-            match,
-            k,
-            options,
-        )
-    names = [name for name, value in next(iter(per_language.values())).items() if isinstance(value, float)]
-    means = {name: float(np.mean([figures[name] for figures in per_language.values()])) for name in names}
-    return {**means, "n_languages": float(len(per_language)), "per_language": per_language}
-
-
-def _score_texts_of(
-    language: str,
-    own: np.ndarray,
-    texts: np.ndarray | None,
-    images: Any,
-    similarity: np.ndarray | None,
-    match: str,
-    k: Sequence[int],
-    options: Options,
-) -> dict[str, Any]:
-    try:
-        ranks = rank_pairs(own, text_features=texts, image_features=images, similarity=similarity, match=match)
-        return score_retrieval(ranks, own, k=k, **options.sampling)
-    except ValueError as error:
-        raise ValueError(f"{language}: {error}") from error
+        yield _Part(language, photos, images if len(photos) == len(images) else images[photos], truth[photos], counted)
 
 
 def _score_photos(
@@ -302,17 +255,3 @@ def _decision_rows(
     if n_classes is not None and len(found) > n_classes:
         raise ValueError(f"{language}: {len(found)} classes occur, but num_classes says {n_classes}")
     return rows.reshape(both.shape), n_classes
-
-
-def _codes(languages: Any | None, n: int) -> np.ndarray:
-    if languages is None:
-        return np.full(n, UNNAMED)
-    codes = check_codes(languages, n, "languages")
-    for code in _sorted_codes(codes):
-        if code not in (UNNAMED, code.upper()):
-            raise ValueError(f"languages holds {code!r}; codes stand in upper case: did you mean {code.upper()!r}?")
-    return codes
-
-
-def _sorted_codes(codes: np.ndarray) -> list[str]:
-    return [str(code) for code in np.unique(codes)]

@@ -229,6 +229,43 @@ def test_two_models_are_compared_on_the_metric_itself(metric):
     assert row["difference"] == pytest.approx(1 / 3)
 
 
+def test_features_are_decided_as_they_are_scored(metric):
+    inputs = toy()
+    columns = metric.decide(**inputs)
+    scores = metric.compute(**inputs)["per_language"]
+    assert {name: len(values) for name, values in columns.items()} == dict.fromkeys(columns, 3 * 60)
+    by_decisions = metric.compute(**{name: columns[name] for name in ("predictions", "references", "languages")})
+    for language in ("DE", "EN", "LO"):
+        predicted, _, _, classes = decisions_of(inputs, language)
+        chosen = [row for row, code in enumerate(columns["languages"]) if code == language]
+        assert [columns["predictions"][row] for row in chosen] == classes[predicted].tolist()
+        assert [columns["photos"][row] for row in chosen] == list(range(60))
+        assert by_decisions["per_language"][language]["accuracy"] == scores[language]["accuracy"]
+
+
+def test_two_models_are_compared_by_their_features_whatever_the_order_of_the_photos_they_dropped(metric):
+    one, other = toy(), toy(seed=0)
+    other["image_features"] = np.random.default_rng(9).normal(size=(60, 8))
+    for inputs in (one, other):
+        inputs["references"] = np.where(np.arange(60) < 5, 0, inputs["references"])
+    a, b = (metric.decide(**inputs, on_missing_class="drop") for inputs in (one, other))
+    assert len(a["photos"]) == 3 * 55
+    order = np.random.default_rng(1).permutation(len(b["photos"]))
+    shuffled = {name: [values[row] for row in order] for name, values in b.items()}
+    rows = metric.compare(a, shuffled)
+    assert rows == metric.compare(a, b)
+    scores = [metric.compute(**inputs, on_missing_class="drop")["per_language"]["DE"] for inputs in (one, other)]
+    assert (rows["DE"]["accuracy_a"], rows["DE"]["accuracy_b"]) == tuple(score["accuracy"] for score in scores)
+    with pytest.raises(ValueError, match="`decide` makes decisions of features"):
+        metric.compare(one, other)
+
+
+def test_photos_with_a_language_of_their_own_are_decided_in_it_alone(metric):
+    columns = metric.decide(**toy(), languages=["LO"] * 20 + ["DE"] * 40)
+    assert columns["languages"] == ["DE"] * 40 + ["LO"] * 20
+    assert columns["photos"] == [*range(20, 60), *range(20)]
+
+
 def test_retrieval_by_language_names_the_language_of_an_error(retrieval):
     texts, own = np.eye(4)[[0, 1, 2, 3, 0, 1, 3, 2]], [0, 1, 2, 3] * 2
     inputs = {"text_to_image": own, "text_features": texts, "image_features": np.eye(4), "k": (1, 2)}
