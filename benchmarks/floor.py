@@ -106,7 +106,7 @@ def main() -> None:
     parts.watch(encoder, "_encode_pixels", "image tower", lambda pixels: tuple(pixels.shape))
     parts.watch(encoder, "_encode_tokens", "text tower", lambda tokens: tokens)
     parts.watch(encoder, "tokenize", "tokenizer")
-    parts.watch(zero_shot, "classify", "decisions and ranks")
+    parts.watch(zero_shot.ZeroShotRun, "_placed", "decisions and ranks")
     parts.watch(zero_shot, "score_language", "figures and intervals")
     parts.watch(FeatureStore, "save_shard", "store")
     parts.watch(FeatureStore, "shard", "store")
