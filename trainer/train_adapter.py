@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,7 @@ def one_language(
     from babel_adapters.recalls import compare_recalls, measure_recalls
     from babel_adapters.team import Team
 
+    config = settled(config, accelerator, encoder, language)
     folder = Path(config.output_dir) / language.lower()
     if (done := read_gains(folder)) is not None and not config.overwrite:
         if not config.resume:
@@ -135,6 +137,18 @@ def one_language(
     finally:
         run.close()
     return gains
+
+
+def settled(config: TrainConfig, accelerator: Accelerator, encoder: TorchEncoder, language: str) -> TrainConfig:
+    """Decide what `--method auto` is for a base, and say so."""
+    from babel_adapters.adapter import AUTO
+    from babel_adapters.linear import takes_mean
+
+    if config.method != AUTO:
+        return config
+    method = "linear" if config.objective is None and takes_mean(encoder, language) else "lora"
+    say(accelerator, f"{language}: --method {method}")
+    return replace(config, method=method)
 
 
 class Run:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from babel_adapters.captions import Columns, Pair, PairSet, clean, read_pairs, split_by_english
-from babel_adapters.leakage import CLASS_NAME, LABEL, comparable, without_leaks
+from babel_adapters.leakage import CLASS_NAME, LABEL, TEST_CAPTION, TEST_ENGLISH, comparable, without_leaks
 
 ROWS = [
     {"target": "ແມວ", "english": "a cat", "image": "cat.jpg"},
@@ -145,6 +145,15 @@ def test_the_labels_rule_leaves_out_labels_alone() -> None:
     left = without_leaks(PAIRS, ["  ปลา ", "ປາ", "Schlei"], "labels")
     assert [p.target for p in left.pairs] == ["ÇIĞLIK", "b", "c", "d"]
     assert dict(left.left_out) == {LABEL: 2}
+
+
+def test_captions_of_the_retrieval_set_are_left_out_and_english_ones_under_strict_alone() -> None:
+    pairs = PairSet("x", (Pair("ໝາ ແລ່ນ", "a dog runs"), Pair("ສີ ແດງ", "a red thing"), Pair("ອື່ນ", "another")))
+    known = {"captions": ["ໝາ  ແລ່ນ"], "english_captions": ["A red thing"]}
+    labels, strict = (without_leaks(pairs, [], rule, **known) for rule in ("labels", "strict"))
+    assert [p.english for p in labels.pairs] == ["a red thing", "another"]
+    assert [p.english for p in strict.pairs] == ["another"]
+    assert (strict.left_out[TEST_CAPTION], strict.left_out[TEST_ENGLISH]) == (1, 1)
 
 
 def test_no_rule_leaves_everything() -> None:

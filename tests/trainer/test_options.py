@@ -44,10 +44,11 @@ def test_bad_yaml_is_refused(text: str, said: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"method": "lorra"}, "allowed: lora"),
+        ({"method": "lorra"}, "allowed: auto, lora"),
         ({"rank": 0}, "rank must be at least 1"),
+        ({"balance": 1.5}, "balance must lie within 0..1"),
         ({"method": "lora", "objective": "clip"}, "allowed: mse"),
-        ({"objective": "lit"}, "--method linear minimises mse"),
+        ({"method": "linear", "objective": "lit"}, "--method linear minimises mse"),
         ({"temperature": 0.0}, "within 0.01..1"),
         ({"hold_out": 0.9}, "within 0..0.5"),
         ({"steps": 0}, "steps must be at least 1"),

@@ -154,6 +154,24 @@ def test_a_linear_adapter_is_refused_where_the_tower_does_not_average(
         run.train()
 
 
+@pytest.mark.parametrize(
+    ("family", "objective", "method"),
+    [("m-clip", None, "linear"), ("m-clip", "mse", "lora"), ("transformers CLIP", None, "lora")],
+)
+def test_the_method_is_linear_where_it_can_be_and_no_objective_is_named_and_else_lora(
+    family: str,
+    objective: str | None,
+    method: str,
+    base: Callable[[str], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    encoder: Any = load_encoder(base(family), device="cpu")
+    asked = TrainConfig(languages="lo", objective=objective)
+    assert train_adapter.settled(asked, Accelerator(cpu=True), encoder, "LO").method == method
+    assert f"LO: --method {method}" in capsys.readouterr().err
+
+
 def test_the_whole_program_writes_results_record_and_card(
     base: Callable[[str], str], pairs_file: Path, labels_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

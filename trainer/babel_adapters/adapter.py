@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 METHODS = ("lora", "dora", "ia3", "adalora", "vera", "bottleneck", "linear")
+AUTO = "auto"
 DEFAULT_RANK = 16
 
 
@@ -91,7 +92,12 @@ TOWERS = (
 class AdapterConfig:
     """Which adapter, and on which blocks."""
 
-    method: str = option("linear", f"one of {', '.join(METHODS)}", "adapter")
+    method: str = option(
+        AUTO,
+        f"one of {', '.join(METHODS)}, or {AUTO}: linear where no objective is named and the tower takes the mean over "
+        "tokens, else lora",
+        "adapter",
+    )
     rank: int | None = option(None, "width of the adapter in hidden units; default: 16, linear: the tower's", "adapter")
     alpha: int | None = option(None, "scale of LoRA; default: twice the rank", "adapter")
     dropout: float = option(0.0, "share of the adapter's inputs dropped in training", "adapter")
@@ -103,8 +109,8 @@ class AdapterConfig:
     target_modules: str | None = option(None, "regular expression over module names, for other towers", "adapter")
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
+        if self.method not in (AUTO, *METHODS):
+            raise ValueError(f"method {self.method!r} is unknown; allowed: {', '.join((AUTO, *METHODS))}")
         if self.rank is not None and self.rank < 1:
             raise ValueError(f"rank must be at least 1, got {self.rank}")
         if self.alpha is not None and self.alpha <= 0:

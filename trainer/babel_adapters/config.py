@@ -106,6 +106,6 @@ class TrainConfig(AdapterConfig):
         """Give all that determines the trained weights."""
         passing = {"resume", "overwrite", "output_dir", "store", "log_with", "save_every", "languages", "base_id"}
         evaluation = {"eval_images", "eval_labels", "eval_prompts", "spread_languages", "prefix_gb"}
-        evaluation |= {"eval_retrieval", "eval_image_root"}
+        evaluation |= {"eval_image_root"}  # captions of the retrieval set are left out of training
         known = {f.name for f in fields(self)} - passing - evaluation
         return {k: v for k, v in asdict(self).items() if k in known} | {"learning_rate": self.rate}

@@ -13,6 +13,7 @@ import torch
 from babel_adapters.captions import Columns, Pair, PairSet, read_pairs, split_by_english
 from babel_adapters.frozen import english_features, photo_features
 from babel_adapters.leakage import without_leaks
+from babel_adapters.recalls import retrieval_captions
 from babel_adapters.words import EMOJI_LANGUAGES, MAKE_CLDR
 from babel_eval.store import FeatureStore
 
@@ -102,7 +103,13 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     )
     if needs_images and any(pair.image is None for pair in source.pairs):
         raise ValueError(f"--objective lit needs images, and {name} has none")
-    source = without_leaks(source, labels, config.leakage)
+    source = without_leaks(
+        source,
+        labels,
+        config.leakage,
+        captions=retrieval_captions(config.eval_retrieval, language),
+        english_captions=retrieval_captions(config.eval_retrieval, "EN"),
+    )
     store = store_of(config)
     images, image_id, source = _images(encoder, source, store) if needs_images else (None, None, source)
     train, held_out = split_by_english(source.pairs, config.hold_out, config.seed)

@@ -60,7 +60,11 @@ def solve(
     pairs = data.pairs[: data.n_train]
     encoder.text_model = model
     with model.disable_adapter():
-        check_pooling(encoder, layer.base_layer, data.tokens[int(data.target_id[0])])
+        if not averages(encoder, layer.base_layer, data.tokens[int(data.target_id[0])]):
+            raise ValueError(
+                "--method linear needs a tower that takes the mean over a text's tokens (conse-e5, M-CLIP); this one "
+                "pools otherwise: use lora or bottleneck"
+            )
         states = partial(kept_mean_states, encoder, layer.base_layer, store=store)
         target = states([pair.target for pair in pairs], language)
         english = states([pair.english or "" for pair in pairs], "EN")
@@ -169,22 +173,27 @@ def mean_states(encoder: TorchEncoder, block: nn.Module, texts: Sequence[Sequenc
     return torch.stack(means)
 
 
-def check_pooling(encoder: TorchEncoder, block: nn.Module, tokens: Sequence[int]) -> None:
-    """Make sure that features depend on the mean of the last states alone.
+def takes_mean(encoder: TorchEncoder, language: str) -> bool:
+    """Tell whether a base's features depend on the mean over a text's last states alone; towers not known do not."""
+    from babel_adapters.adapter import find_tower
 
-    Raises:
-      ValueError: they change when every state is replaced by the mean.
-    """
+    try:
+        _, blocks = find_tower(encoder.text_model)
+    except ValueError:
+        return False
+    block = encoder.text_model.get_submodule(list(blocks.values())[-1])
+    (tokens,) = encoder.tokenize(["a longer text, of several tokens"], language)
+    return averages(encoder, block, tokens)
+
+
+def averages(encoder: TorchEncoder, block: nn.Module, tokens: Sequence[int]) -> bool:
+    """Tell whether a text's features stay the same when each state that leaves a block is replaced by their mean."""
     ids, mask = encoder.collate([tokens])
     with torch.no_grad():
         plain = encoder.forward_texts(ids, mask)
         with _states_replaced(block, mask):
             averaged = encoder.forward_texts(ids, mask)
-    if torch.nn.functional.cosine_similarity(plain, averaged).min() < 0.999:
-        raise ValueError(
-            "--method linear needs a tower that takes the mean over a text's tokens (conse-e5, M-CLIP); this one pools "
-            "otherwise: use lora or bottleneck"
-        )
+    return bool(torch.nn.functional.cosine_similarity(plain, averaged).min() >= 0.999)
 
 
 @contextmanager

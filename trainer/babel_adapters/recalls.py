@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ class RecallGain(Gain):
         known = super().record()
         figures = {name: known[name] for name in ("before", "after", "gain")}
         return {"dataset": self.images, "task": "image-text-retrieval", "metric": self.prompt, **figures}
+
+
+def retrieval_captions(dataset: str | None, language: str) -> list[str]:
+    """Give all captions that a retrieval set, as `--eval-retrieval` names it, has in a language; none without a set."""
+    if not dataset:
+        return []
+    captions = load_captions(dataset).captions
+    return [text for name in captions if code_of(name) == language for texts in captions[name] for text in texts]
 
 
 def measure_recalls(config: Any, encoder: Any, language: str, folder: Path, when: str) -> LanguageRetrieval | None:
@@ -67,7 +75,7 @@ def measure_recalls(config: Any, encoder: Any, language: str, folder: Path, when
     found = run(settings, encoder=encoder, on_result=results.append)
     if found["failures"]:
         raise ValueError(f"--eval-retrieval {config.eval_retrieval}: {found['failures'][0]['status']}")
-    return LanguageRetrieval({**results[0].row, "set": captions.name}, results[0].ranks, results[0].text_to_image)
+    return replace(results[0], row={**results[0].row, "set": captions.name})
 
 
 def compare_recalls(before: LanguageRetrieval | None, after: LanguageRetrieval) -> list[Gain]:
