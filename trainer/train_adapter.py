@@ -86,6 +86,7 @@ def start(config: TrainConfig) -> Accelerator:
 
 def load(config: TrainConfig, accelerator: Accelerator) -> tuple[TorchEncoder, LabelFile, list[str]]:
     """Load the base and the labels, and list this process's languages."""
+    from babel_adapters.data import resolve_data
     from babel_eval.encoders import load_encoder
     from babel_imagenet_dataset.languages import resolve
     from babel_imagenet_dataset.release import load_labels
@@ -94,6 +95,8 @@ def load(config: TrainConfig, accelerator: Accelerator) -> tuple[TorchEncoder, L
     languages = list(resolve(config.languages, labels.n_classes))
     if config.spread_languages:
         languages = languages[accelerator.process_index :: accelerator.num_processes]
+    if len(languages) == 1:  # of several, those with captions are trained all the same
+        resolve_data(config.train_data, languages[0])
     encoder: Any = load_encoder(config.model, device=str(accelerator.device))
     if not hasattr(encoder, "text_model"):
         raise ValueError(f"{config.model} has no text tower that an adapter could be put on")
