@@ -15,6 +15,7 @@ from test_translate import one_by_one, tiny  # noqa: F401  # a fixture
 
 import translate_captions
 from babel_adapters.captions import Columns, read_pairs
+from babel_eval.translate import NLLB
 from translate_captions import TranslateConfig, one_language, read_captions
 
 ROWS = [
@@ -98,6 +99,22 @@ def test_the_program_gives_what_the_model_gives_each_caption_alone(
     assert translate_captions.main([*flags, *more]) == 0
     english = [row["caption"] for row in ROWS]
     assert [target for _, _, target in written(tmp_path)] == one_by_one(tiny, english, "lao_Laoo")
+
+
+def test_bf16_gives_what_the_model_in_bf16_gives_each_caption_alone(tiny: Path, tmp_path: Path) -> None:  # noqa: F811
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    half = tmp_path / "half"
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(half)
+    AutoModelForSeq2SeqLM.from_pretrained(tiny).to(torch.bfloat16).save_pretrained(half)
+    config = settings(tmp_path)
+    flags = ["--captions", config.captions, "--out", config.out, "--model", str(tiny), "--device", "cpu"]
+    # one caption a batch: a padded one may round otherwise in bf16
+    assert translate_captions.main([*flags, "--dtype", "bf16", "--max-new-tokens", "12", "--tokens-at-once", "1"]) == 0
+    english = [row["caption"] for row in ROWS]
+    assert [target for _, _, target in written(tmp_path)] == one_by_one(half, english, "lao_Laoo")
+    assert {p.dtype for p in NLLB(str(tiny), device="cpu", dtype="bf16")._model.parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.slow
