@@ -53,6 +53,17 @@ def test_the_table_names_what_is_special() -> None:
         assert word in result.output
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_every_model_string_can_be_copied_at_any_width(columns: str) -> None:
+    lines = CliRunner().invoke(app, ["models"], env={"COLUMNS": columns}).output.splitlines()
+    assert {known.model for known in CATALOGUE} <= {line.strip() for line in lines}
+    text = " ".join(" ".join(lines).split())
+    for known in CATALOGUE:
+        assert f"licence: {known.licence} · {known.text}" in text
+        assert f"{known.parameters / 1e6:,.0f} M parameters" in text
+    assert "…" not in text.replace("…+peft", "").replace("MetaCLIP 2, …", "")
+
+
 @pytest.mark.slow
 def test_the_embedded_baseline_has_the_parameters_that_are_listed() -> None:
     from babel_eval.encoders import load_encoder
