@@ -22,11 +22,10 @@ PROGRAMS = ("babel-imagenet", "babel_eval", "trainer/train_adapter.py", "trainer
 
 def commands(page: str) -> list[list[str]]:
     """Every command of our programs in a page's blocks, its variables replaced."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").replace("\\\n", " ")
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
-    text = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
-    blocks += re.findall(r"^    (\S.*(?:\\\n.*)*)$", text, re.M)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+    lines = "\n".join([*blocks, *re.findall(r"^    (\S.*)$", outside, re.M)]).splitlines()
     lines = [re.sub(r"\$\((?:[^()]|\([^()]*\))*\)", "x", line) for line in lines]
     lines = [
         re.sub(r"\$(\w+)", lambda found: VALUES.get(found[1], "x"), line.strip()) for line in lines if "=$(" not in line
