@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for language in languages:
         try:
             gains[language] = one_language(config, accelerator, encoder, language, labels)
+            if config.log_with:
+                accelerator.log({f"{language.lower()}/gain on {one.images}": one.gain for one in gains[language]})
         except (ValueError, FileNotFoundError, FloatingPointError) as error:
             if len(languages) == 1:
                 raise
@@ -73,6 +75,8 @@ def start(config: TrainConfig) -> Accelerator:
 
     project = config.output_dir if config.log_with else None
     accelerator = Accelerator(mixed_precision=config.mixed_precision, log_with=config.log_with, project_dir=project)
+    if config.log_with and not accelerator.log_with:  # accelerate drops a tracker without a word
+        raise ImportError(f"--log-with {config.log_with}: its package is not installed: pip install {config.log_with}")
     if accelerator.device.type == "cpu":
         # `accelerate launch` sets one thread a process; a process that is alone on its machine takes all cores.
         local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))

@@ -194,6 +194,25 @@ def test_the_whole_program_writes_results_record_and_card(
     assert train_adapter.main([*flags, "--resume"]) == 0
 
 
+def test_a_tracker_that_is_not_installed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
+    asked = TrainConfig(log_with="tensorboard", output_dir=str(tmp_path))
+    with pytest.raises(ImportError, match="pip install tensorboard"):
+        train_adapter.start(asked)
+
+
+def test_a_tracker_gets_each_step_under_the_name_of_the_language(
+    base: Callable[[str], str], pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+    _, run = started(base("transformers CLIP"), config(pairs_file, tmp_path, steps=3, check_every=3))
+    run.team.accelerator.log_with = ["a tracker"]
+    monkeypatch.setattr(run.team.accelerator, "log", lambda values, step: seen.append((step, values)))
+    run.train()
+    assert [values["lo/loss"] for _, values in seen if "lo/loss" in values] == losses(run.folder)
+    assert [step for step, values in seen if "lo/held_out_loss" in values] == [3]
+
+
 def test_a_loss_that_is_no_number_stops_the_run(base: Callable[[str], str], pairs_file: Path, tmp_path: Path) -> None:
     _, run = started(base("transformers CLIP"), config(pairs_file, tmp_path))
     with torch.no_grad():

@@ -53,8 +53,7 @@ class Progress:
         state = self._state
         per_second = (state.pairs - self._pairs) / max(time.perf_counter() - self._start, 1e-9)
         line = {"step": state.step, **values, "pairs": state.pairs, "pairs_per_second": per_second}
-        if self._team.accelerator.log_with:
-            self._team.accelerator.log(line, step=state.step)
+        self._track(line)
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
@@ -64,5 +63,10 @@ class Progress:
     def note(self, values: Mapping[str, float]) -> None:
         """Show and track figures that are not of every step, such as the held-out loss."""
         self._notes |= values
+        self._track(values)
+
+    def _track(self, values: Mapping[str, float]) -> None:
+        """Hand values to the tracker under the language's name, as languages share a tracker and count steps alike."""
         if self._team.accelerator.log_with:
-            self._team.accelerator.log(dict(values), step=self._state.step)
+            named = {f"{self._path.parent.name}/{name}": value for name, value in values.items()}
+            self._team.accelerator.log(named, step=self._state.step)
