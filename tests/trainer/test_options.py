@@ -10,7 +10,7 @@ import pytest
 
 from babel_adapters.config import TrainConfig
 from babel_adapters.options import parse
-from babel_adapters.presets import PRESETS
+from babel_adapters.presets import LEARNING_RATES, PRESETS
 
 TRAINER = Path(__file__).resolve().parents[2] / "trainer"
 
@@ -82,3 +82,9 @@ def test_every_setting_is_read_somewhere() -> None:
     code = "".join(path.read_text() for path in TRAINER.rglob("*.py"))
     unread = [f.name for f in fields(TrainConfig) if not re.search(rf"config\.{f.name}\b|self\.{f.name}\b", code)]
     assert unread == []
+
+
+def test_settings_are_known_before_auto_is_decided() -> None:
+    assert TrainConfig().settings()["learning_rate"] is None
+    assert TrainConfig(method="lora").settings()["learning_rate"] == LEARNING_RATES["lora"]
+    assert TrainConfig(learning_rate=0.1).settings()["learning_rate"] == 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from babel_adapters.adapter import AdapterConfig
+from babel_adapters.adapter import AUTO, AdapterConfig
 from babel_adapters.objectives import parse_objective
 from babel_adapters.options import option
 from babel_adapters.presets import LEARNING_RATES
@@ -108,4 +108,5 @@ class TrainConfig(AdapterConfig):
         evaluation = {"eval_images", "eval_labels", "eval_prompts", "spread_languages", "prefix_gb"}
         evaluation |= {"eval_image_root"}  # captions of the retrieval set are left out of training
         known = {f.name for f in fields(self)} - passing - evaluation
-        return {k: v for k, v in asdict(self).items() if k in known} | {"learning_rate": self.rate}
+        rate = self.learning_rate if self.method == AUTO else self.rate  # a rate by method needs a method
+        return {k: v for k, v in asdict(self).items() if k in known} | {"learning_rate": rate}
