@@ -1,9 +1,10 @@
-"""The report in a real Chromium, at the size that it is meant for: 12 models, 298 languages, 2 prompt sets."""
+"""The report in a real Chromium: weight and speed at the size that it is meant for, the rest on a small one."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from babel_imagenet_dataset.release import LabelFile, LanguageLabels
 
 pytestmark = pytest.mark.browser
 PROMPTS = ("label", "nllb_dist13b_prompts")
-N_MODELS = 12
+N_MODELS = 12  # of the large page
+FEW = ("DE", "RU", "JA", "EN", "LO", "AR", "SW", "HE", "AB", "TI", "GAN", "FR")
 
 
-def result_file(folder: Path, number: int, rng: np.random.Generator) -> Path:
+def result_file(folder: Path, number: int, languages: Sequence[str], rng: np.random.Generator) -> Path:
     rows = []
     for prompt in PROMPTS:
-        for code in codes("298"):
+        for code in languages:
             n, accuracy = language(code).n_classes, float(rng.uniform(0.05, 0.9))
             low, high = max(0.0, accuracy - 0.05), min(1.0, accuracy + 0.05)
             row = {"lang": code, "prompt": prompt, "num_classes": n, "accuracy": accuracy, "chance": 1 / n}
@@ -50,13 +52,12 @@ def recall_file(folder: Path, number: int, rng: np.random.Generator) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    folder, rng = tmp_path_factory.mktemp("report"), np.random.default_rng(0)
-    files = [result_file(folder, i, rng) for i in range(N_MODELS)]
-    data = gather([*files, *(recall_file(folder, i, rng) for i in range(4))], n_resamples=50)
+def written(folder: Path, n_models: int, languages: Sequence[str]) -> Path:
+    rng = np.random.default_rng(0)
+    files = [result_file(folder, i, languages, rng) for i in range(n_models)]
+    data = gather([*files, *(recall_file(folder, i, rng) for i in range(min(4, n_models)))], n_resamples=50)
     entries = {}
-    for code in codes("298"):
+    for code in languages:
         n = language(code).n_classes
         index = np.sort(rng.choice(1000, n, replace=False)).astype(np.int32)
         entries[code] = LanguageLabels(code, index, tuple(f"{code} имя {rng.integers(10**9)}" for _ in range(n)))
@@ -69,14 +70,22 @@ def page(tmp_path_factory) -> Path:
     table = ClassTable(labels, tuple(x["code"] for x in data.languages), flags, right, ())
     pairs = [
         {"prompt": prompt, "first": a, "second": b, "lang": code, "n_images": 9, "diff": d, "low": d - 0.1,
-         "high": d + 0.1, "p": float(p)}
+         "high": d + 0.1, "p": abs(float(p))}
         for prompt in PROMPTS for a, b in combinations(data.labels, 2) for code in entries
         for d, p in [rng.uniform(-0.5, 0.5, 2).round(4)]
     ]  # fmt: skip
-    for pair in pairs:
-        pair["p"] = abs(pair["p"])
     report = Report(data, table, flag_rows(table), pairs, ["A note."])
-    return write_page(report, folder / "out", title="Twelve models")
+    return write_page(report, folder / "out", title=f"{n_models} models")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    return written(tmp_path_factory.mktemp("large"), N_MODELS, codes("298"))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    return written(tmp_path_factory.mktemp("small"), 3, FEW)
 
 
 def opened(browser, page: Path, **view):
@@ -86,24 +95,25 @@ def opened(browser, page: Path, **view):
     return browser
 
 
-def test_it_opens_in_two_seconds_and_five_megabytes_without_an_error(browser, page):
-    assert page.stat().st_size - len(runtime().encode()) <= 5e6
+@pytest.mark.slow
+def test_twelve_models_in_298_languages_open_in_two_seconds_and_five_megabytes_with_every_cell(browser, large):
+    assert large.stat().st_size - len(runtime().encode()) <= 5e6
     assert len(runtime().encode()) <= 1.5e6
-    opened(browser, page)
-    assert browser.errors() == []
     seconds = []
-    for _ in range(3):  # the best of three: what the page costs, not what else the machine does
-        opened(browser, page)
+    for _ in range(4):  # the best of four: what the page costs, not what else the machine does
+        opened(browser, large)
+        assert browser.errors() == []
         seconds.append(int(browser.run("return document.body.dataset.ready")) / 1000)
         if seconds[-1] < 2:
             break
     assert min(seconds) < 2
-
-
-def test_every_language_of_every_model_is_in_the_heat_map_with_its_autonym(browser, page):
-    opened(browser, page)
     assert len(browser.find_all("[data-table=heat] tbody tr")) == 298
     assert len(browser.find_all("[data-table=heat] tbody td.heat")) == 298 * N_MODELS
+
+
+def test_every_language_has_its_autonym_and_every_chart_is_drawn(browser, page):
+    opened(browser, page)
+    assert len(browser.find_all("[data-table=heat] tbody td.heat")) == len(FEW) * 3
     autonym = browser.run("return document.querySelector('[data-table=heat] [lang=lo]').outerHTML")
     assert 'dir="auto"' in autonym
     assert browser.run("return document.querySelectorAll('.chart svg').length") == len(browser.find_all(".chart"))
@@ -125,7 +135,7 @@ def test_filters_and_search_change_tables(browser, page):
     opened(browser, page)
     choose = "const e = document.querySelector(arguments[0]); e.value = arguments[1];" \
              "e.dispatchEvent(new Event(arguments[2], {bubbles: true}))"  # fmt: skip
-    n_high = sum(language(code).group == "high" for code in codes("298"))
+    n_high = sum(language(code).group == "high" for code in FEW)
     rows = "return document.querySelectorAll('[data-table=heat] tbody tr').length"
     browser.run(choose, "[data-bind=group]", "high", "change")
     browser.wait_until(lambda: browser.run(rows) == n_high)
@@ -153,7 +163,11 @@ def test_on_paper_tables_keep_their_headings_and_are_whole_and_light(browser, pa
     opened(browser, page, dark=True)
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
-        assert browser.find("[data-table=heat] thead button").is_displayed()
+        assert browser.find("[data-table=heat] thead th").is_displayed()
+        # Chromium repeats a heading on each page where it may not be cut and no button in it has a box.
+        style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+        assert browser.run(style, "[data-table=heat] thead", "breakInside") == "avoid"
+        assert browser.run(style, "[data-table=heat] thead button", "display") == "contents"
         assert browser.find("[data-bind=run]").is_displayed()
         assert not browser.find("#theme").is_displayed()
         box = "const b = document.querySelector('.scroll:has([data-table=heat])');"
@@ -164,10 +178,20 @@ def test_on_paper_tables_keep_their_headings_and_are_whole_and_light(browser, pa
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_charts_are_drawn_anew_in_the_width_of_the_paper(browser, page):
+    opened(browser, page)
+    width = "return Math.max(...[...document.querySelectorAll('.chart svg')].map(x => +x.getAttribute('width')))"
+    assert browser.run(width) > 1000
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert 600 < browser.run(width) <= 720
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    browser.wait_until(lambda: browser.run(width) > 1000)
+
+
 def test_means_of_classes_over_languages_are_those_of_the_table_beside_the_page(browser, page):
     with open(page.parent / "data" / "classes.csv", encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if (r["prompt"], r["english"]) == ("label", "hen")]
-    shares = [float(r[f"model-{i:02d}"]) for r in rows for i in range(N_MODELS)]
+    shares = [float(r[f"model-{i:02d}"]) for r in rows for i in range(3)]
     opened(browser, page)
     choose = "const e = document.querySelector(arguments[0]); e.value = arguments[1];" \
              "e.dispatchEvent(new Event(arguments[2], {bubbles: true}))"  # fmt: skip

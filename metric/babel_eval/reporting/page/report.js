@@ -129,8 +129,7 @@ function fill(table) {
   const sorted = i => order?.by === i ? (order.way > 0 ? "ascending" : "descending") : "none";
   table.tHead.innerHTML = `<tr>${columns.map((c, i) => `<th scope="col" class="${c.text ? "text" : c.isHeat ? "heat" : ""}" aria-sort="${sorted(i)}" title="${esc(c.hint)}"><button data-by="${i}">${esc(c.title)}</button></th>`).join("")}</tr>`;
   table.tBodies[0].innerHTML = rows.map((r, i) => `<tr${cut && !order && i && rows[i - 1][cut] !== r[cut] ? ' class="cut"' : ""}>${columns.map(c => c.html(r)).join("")}</tr>`).join("");
-  const count = $(`[data-count="${name}"]`);
-  if (count) count.textContent = `${rows.length} rows`;
+  $(`[data-count="${name}"]`)?.replaceChildren(`${rows.length} row${rows.length === 1 ? "" : "s"}`);
 }
 const seen = rows => rows.filter(r => isVisible(data.languages[r.at]));
 const sources = {rows: () => seen(records), groups: () => data.groupMeans, best: () => seen(data.best), pairs: pairRows};
@@ -168,8 +167,7 @@ document.addEventListener("change", event => {
   redraw(local === undefined ? document : event.target.closest("section"));
 });
 document.addEventListener("input", event => {
-  if (event.target.type !== "search") return;
-  clearTimeout(state.timer);
+  if (event.target.type === "search") clearTimeout(state.timer); else return;
   state.timer = setTimeout(() => { state.text = event.target.value.trim().toLowerCase(); redraw(); }, 120);
 });
 document.addEventListener("click", event => {
@@ -181,6 +179,8 @@ document.addEventListener("click", event => {
   state.sorts[table.dataset.table] = {by: +by, way: now?.by === +by ? -now.way : isText ? 1 : -1};
   fill(table);
 });
+addEventListener("beforeprint", () => Object.values(views).forEach(view => view.signal("width", 700).run()));  // of A4 and Letter
+addEventListener("afterprint", () => dispatchEvent(new Event("resize")));
 (async () => {
   data = await inflate("#data");
   records = read(data.columns);
