@@ -19,7 +19,8 @@ from babel_eval.encoders import lite0
 from babel_eval.encoders.base import evaluating
 from babel_eval.encoders.batching import encode_in_batches
 from babel_eval.encoders.e5_file import E5Tokenizer, load_bert, read_e5_file
-from babel_eval.images import decode, find_photos
+from babel_eval.images import decode
+from babel_eval.photo_sources import find_photos
 from babel_imagenet_dataset.imagenet import english_class_names, synsets
 from babel_imagenet_dataset.release import load_labels
 from babel_zsic.classification import unit_rows

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 
 NAMES = "names"
 FEATURES = "features"
-FORMS = (
-    "sample (20 photos, extra [sample]), names (no photos: English names stand in for them), a folder with one "
-    "sub-folder for each wnid, a folder of n01440764_*.JPEG files, a Parquet file or a folder of them, a WebDataset "
-    "tar or a folder of them, hf:NAME:SPLIT (a dataset on disk, or read as a stream from a folder or the Hub)"
-)
 
 
 @dataclass(frozen=True)
@@ -101,40 +95,6 @@ class ImageFeatures:
     features: np.ndarray
     problems: tuple[Problem, ...]
     kind: str = "photos"
-
-
-def find_photos(images: str) -> PhotoSet:
-    """List the photos that `--images` names, in a fixed order; no photo is opened, and none is copied.
-
-    Raises:
-      ValueError: the form is unknown, nothing is there, or no photo has a known class.
-    """
-    from babel_eval import photo_sources as sources
-
-    path = Path(images)
-    if images == "sample":
-        photo_set = sources.sample()
-    elif images.startswith("hf:"):
-        photo_set = sources.hugging_face(images)
-    elif path.suffix in (".parquet", ".tar") and path.is_file():
-        photo_set = (sources.parquet if path.suffix == ".parquet" else sources.tars)(images, [path])
-    elif path.is_dir():
-        photo_set = _in_folder(images, path)
-    else:
-        raise ValueError(f"--images {images!r}: no such file or folder; allowed: {FORMS}")
-    if not photo_set.photos and photo_set.stream is None:
-        listed = "; ".join(f"{p.photo}: {p.why}" for p in photo_set.problems[:3]) or "the place is empty"
-        raise ValueError(f"--images {images!r}: no photo with a known class there ({listed}); allowed: {FORMS}")
-    return photo_set
-
-
-def _in_folder(images: str, folder: Path) -> PhotoSet:
-    from babel_eval import photo_sources as sources
-
-    for pattern, source in (("*.parquet", sources.parquet), ("*.tar", sources.tars)):
-        if files := sorted(folder.glob(pattern)):
-            return source(images, files)
-    return sources.folder(folder)
 
 
 def decode(photo: Photo) -> Image.Image:

@@ -21,6 +21,42 @@ _IMAGE_COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "img")
 _CLASS_COLUMNS = ("wnid", "class_index", "label", "cls", "labels")
 _WNID = re.compile(r"n\d{8}")
 
+FORMS = (
+    "sample (20 photos, extra [sample]), names (no photos: English names stand in for them), a folder with one "
+    "sub-folder for each wnid, a folder of n01440764_*.JPEG files, a Parquet file or a folder of them, a WebDataset "
+    "tar or a folder of them, hf:NAME:SPLIT (a dataset on disk, or read as a stream from a folder or the Hub)"
+)
+
+
+def find_photos(images: str) -> PhotoSet:
+    """List the photos that `--images` names, in a fixed order; no photo is opened, and none is copied.
+
+    Raises:
+      ValueError: the form is unknown, nothing is there, or no photo has a known class.
+    """
+    path = Path(images)
+    if images == "sample":
+        photo_set = sample()
+    elif images.startswith("hf:"):
+        photo_set = hugging_face(images)
+    elif path.suffix in (".parquet", ".tar") and path.is_file():
+        photo_set = (parquet if path.suffix == ".parquet" else tars)(images, [path])
+    elif path.is_dir():
+        photo_set = _in_folder(images, path)
+    else:
+        raise ValueError(f"--images {images!r}: no such file or folder; allowed: {FORMS}")
+    if not photo_set.photos and photo_set.stream is None:
+        listed = "; ".join(f"{p.photo}: {p.why}" for p in photo_set.problems[:3]) or "the place is empty"
+        raise ValueError(f"--images {images!r}: no photo with a known class there ({listed}); allowed: {FORMS}")
+    return photo_set
+
+
+def _in_folder(images: str, path: Path) -> PhotoSet:
+    for pattern, source in (("*.parquet", parquet), ("*.tar", tars)):
+        if files := sorted(path.glob(pattern)):
+            return source(images, files)
+    return folder(path)
+
 
 def sample() -> PhotoSet:
     """Give the 20 photos that the extra [sample] brings."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from babel_eval.config import EvaluateConfig
 from babel_eval.encoders.stored import StoredFeatures
 from babel_eval.encoding import kept_features
-from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, find_photos, name_features
+from babel_eval.images import FEATURES, NAMES, ImageFeatures, PhotoSet, name_features
+from babel_eval.photo_sources import find_photos
 from babel_eval.precision import load_checked
 from babel_eval.results import Results, ResultWriter, check_target, model_meta, parts_path
 from babel_eval.store import FeatureStore, default_store

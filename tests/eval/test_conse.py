@@ -8,7 +8,8 @@ import torch
 
 from babel_eval import sample
 from babel_eval.encoders import e5_file, lite0, load_encoder
-from babel_eval.images import decode, find_photos
+from babel_eval.images import decode
+from babel_eval.photo_sources import find_photos
 from babel_imagenet_dataset.imagenet import english_class_names, wnids
 
 TEXTS = ["tench", "Schleie", "замок", "ປາ", "タンク", "a photo of a great white shark.", "كَلْب", "x" * 40, "tench"]

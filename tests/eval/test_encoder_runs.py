@@ -14,7 +14,7 @@ import tiny_models as tiny
 from babel_eval.config import EvaluateConfig
 from babel_eval.encoders import load_encoder
 from babel_eval.encoders.stored import save_features
-from babel_eval.images import find_photos
+from babel_eval.photo_sources import find_photos
 from babel_eval.runner import run
 from babel_eval.store import image_key
 from babel_eval.zero_shot import Scoring

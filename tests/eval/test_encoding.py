@@ -13,7 +13,8 @@ from toy import ToyEncoder, one_by_one, write_photo
 
 from babel_eval import encoding, store
 from babel_eval.encoding import PhotoRun
-from babel_eval.images import Photo, PhotoSet, Problem, find_photos
+from babel_eval.images import Photo, PhotoSet, Problem
+from babel_eval.photo_sources import find_photos
 from babel_eval.store import FeatureStore, Rows, mapped
 from babel_eval.team import Team
 from babel_imagenet_dataset.imagenet import wnids

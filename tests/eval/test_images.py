@@ -6,7 +6,8 @@ from PIL import Image
 from toy import ToyEncoder, write_photo
 
 from babel_eval.encoding import kept_features
-from babel_eval.images import decode, find_photos
+from babel_eval.images import decode
+from babel_eval.photo_sources import find_photos
 from babel_imagenet_dataset.imagenet import wnids
 
 ANCHORS = {"n01440764": 0, "n02119789": 278, "n15075141": 999}

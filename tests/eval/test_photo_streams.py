@@ -14,7 +14,7 @@ from PIL import Image
 from toy import ToyEncoder
 
 from babel_eval.encoding import PhotoRun
-from babel_eval.images import find_photos
+from babel_eval.photo_sources import find_photos
 from babel_eval.store import FeatureStore
 
 

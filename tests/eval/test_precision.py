@@ -12,7 +12,7 @@ from toy import ToyEncoder, write_photo
 
 from babel_eval import precision
 from babel_eval.config import EvaluateConfig
-from babel_eval.images import find_photos
+from babel_eval.photo_sources import find_photos
 from babel_eval.precision import Measured, compared, load_checked, sample_of
 from babel_eval.runner import run
 from babel_eval.zero_shot import Scoring

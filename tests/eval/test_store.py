@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from toy import ToyEncoder, one_by_one, write_photo
 
-from babel_eval.images import find_photos
+from babel_eval.photo_sources import find_photos
 from babel_eval.store import FeatureStore, image_key
 
 

@@ -152,8 +152,8 @@ def _effects(
     from babel_eval.commands.audit_tables import print_effects, track
     from babel_eval.config import EvaluateConfig
     from babel_eval.encoders import load_encoder
-    from babel_eval.images import find_photos
     from babel_eval.label_effect import label_effects
+    from babel_eval.photo_sources import find_photos
     from babel_eval.runner import image_features
     from babel_eval.store import FeatureStore, default_store
     from babel_eval.texts import ClassFeatures
