@@ -11,7 +11,7 @@ from scipy import stats
 
 from babel_eval.correlation.analysis import analyse
 from babel_eval.correlation.curse import curse_of_multilinguality, read_facts, slope
-from babel_eval.correlation.joining import join, read_all, read_scores, select_models
+from babel_eval.correlation.joining import join, read_all, read_scores, select_models, short_names
 from babel_eval.results import read_results
 
 
@@ -28,6 +28,14 @@ def zero_shot(path: Path, model: str, accuracy: dict[str, float], **meta) -> Pat
 
 def retrieval(path: Path, model: str, recall: dict[str, float]) -> Path:
     return write(path, model, [{"lang": c, "t2i_r@1": r, "i2t_r@1": 1 - r} for c, r in recall.items()])
+
+
+def test_short_names_keep_what_tells_models_apart():
+    tower = "m-clip:M-CLIP/XLM-Roberta-Large-Vit-L-14"
+    adapters = ["conse-e5", "conse-e5+peft:/home/me/out/tr", "conse-e5+peft:ORG/out-ja", f"{tower}+peft:out/tr"]
+    assert short_names(adapters) == ["conse-e5", "conse-e5+tr", "conse-e5+out-ja", "XLM-Roberta-Large-Vit-L-14+tr"]
+    assert short_names(["a/x@1", "b/x@1", "a/y@1"]) == ["a/x@1", "b/x@1", "y"]
+    assert short_names(["x+peft:one/tr", "x+peft:two/tr"]) == ["x+peft:one/tr", "x+peft:two/tr"]
 
 
 def test_names_of_languages_join_through_the_alias_table(tmp_path):

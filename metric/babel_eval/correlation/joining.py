@@ -75,8 +75,11 @@ def code_of(name: str, aliases: Mapping[str, str] = LANGUAGE_ALIASES) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Shorten model names to what tells them apart: without the owner and the tag where that is enough."""
-    shortest = [name.rsplit("/", 1)[-1].split("@")[0] for name in names]
+    """Shorten model names to what tells them apart: without the owner and the tag where that is enough.
+
+    A name put together of several (`conse-e5+peft:ORG/NAME`) keeps a part of each: `conse-e5+NAME`.
+    """
+    shortest = ["+".join(part.rsplit("/", 1)[-1].split("@")[0] for part in name.split("+")) for name in names]
     return [s if shortest.count(s) == 1 else name for s, name in zip(shortest, names, strict=True)]
 
 
