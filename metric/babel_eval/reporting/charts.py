@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babel_eval.correlation.curse import QUANTITIES
 from babel_eval.reporting.data import ReportData, Row, best_models, group_means
 from babel_eval.vega import GROUP_COLOURS, GROUP_NAMES, Spec, model_scale
 from babel_imagenet_dataset.languages import GROUPS
@@ -298,7 +299,12 @@ def pair_chart(data: ReportData) -> Spec:
     return _base(_params(data), transform, encoding={"x": x, "color": colour}, layer=layers)
 
 
-def curse_chart(data: ReportData, quantity: str) -> Chart | None:
+def curse_charts(data: ReportData) -> list[Chart]:
+    """Draw the gap against each quantity of the models that at least three of them have."""
+    return [chart for quantity in QUANTITIES if (chart := _curse_chart(data, quantity)) is not None]
+
+
+def _curse_chart(data: ReportData, quantity: str) -> Chart | None:
     """Draw the gap of each resource group against a quantity of the models; None below 3 models that have it."""
     rows: list[Row] = []
     names = {run.model: run.label for run in data.runs}

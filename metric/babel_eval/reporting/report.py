@@ -18,7 +18,7 @@ from babel_eval.reporting import classes as report_classes
 from babel_eval.reporting import pairs as report_pairs
 from babel_eval.reporting import view as report_view
 from babel_eval.reporting.audits import audit_rows, audit_view, take_audit
-from babel_eval.reporting.charts import Chart, charts, curse_chart, pair_chart
+from babel_eval.reporting.charts import Chart, charts, curse_charts, pair_chart
 from babel_eval.reporting.classes import ClassTable, class_rows, class_table, flag_rows
 from babel_eval.reporting.data import ReportData, Row, best_models, gather, group_means
 from babel_eval.vega import Spec, compiled, draw, runtime
@@ -36,7 +36,6 @@ TITLES = {
     "curse_parameters": "Mean gap to English against the size of the model",
     "curse_training_languages": "Mean gap to English against the languages trained on",
 }
-QUANTITIES = {"parameters": "Gap against size", "training_languages": "Gap against the languages trained on"}
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def csv_tables(report: Report) -> dict[str, Iterable[Sequence[Any]]]:
         "groups": _table(group_means(data)),
         "best": _table(best_models(data)),
         "failures": _table(data.failures),
-        "curse": _table([row for quantity in QUANTITIES if (c := curse_chart(data, quantity)) for row in c.rows]),
+        "curse": _table([row for chart in curse_charts(data) for row in chart.rows]),
         "flags": _table(report.flags),
         "audit": _table(audit_rows(report.audit)) if report.audit else [],
         "comparisons": _table(report.comparisons),
@@ -162,16 +161,13 @@ def _picture(chart: Chart) -> Spec:
 
 
 def _charts(report: Report) -> list[Chart]:
-    found = charts(report.data, report.flags)
-    return found + [chart for quantity in QUANTITIES if (chart := curse_chart(report.data, quantity)) is not None]
+    return charts(report.data, report.flags) + curse_charts(report.data)
 
 
 def _specs(report: Report) -> dict[str, Spec]:
     """Give the page's charts: data by name for those that the page fills, inside for the rest."""
     specs = {c.name: c.spec for c in charts(report.data, report.flags)}
-    for quantity in QUANTITIES:
-        if (chart := curse_chart(report.data, quantity)) is not None:
-            specs[chart.name] = {**chart.spec, "data": {"values": list(chart.rows)}}
+    specs |= {c.name: {**c.spec, "data": {"values": list(c.rows)}} for c in curse_charts(report.data)}
     if report.comparisons:
         specs["pairs"] = pair_chart(report.data)
     return specs | report_view.scatters(report.data)

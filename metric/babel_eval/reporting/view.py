@@ -10,7 +10,7 @@ from typing import Any
 from babel_eval.correlation.curse import ENGLISH, QUANTITIES, Slope
 from babel_eval.correlation.figures import Correlation
 from babel_eval.correlation.scatter import PROMPTS, is_recall, point_rows, scatter, score_title
-from babel_eval.reporting.charts import GROUP_NAMES, language_rows
+from babel_eval.reporting.charts import GROUP_NAMES, curse_charts, language_rows
 from babel_eval.reporting.classes import ClassTable
 from babel_eval.reporting.data import COUNTS, FIGURES, ReportData, Row, best_models, group_means
 from babel_eval.vega import Spec
@@ -231,10 +231,11 @@ def _overview(data: ReportData) -> list[Row]:
 
 
 def _curse_names(data: ReportData) -> list[tuple[str, str]]:
-    from babel_eval.reporting.charts import curse_chart
-    from babel_eval.reporting.report import QUANTITIES
-
-    return [(f"curse_{name}", text) for name, text in QUANTITIES.items() if curse_chart(data, name) is not None]
+    titles = {
+        "curse_parameters": "Gap against size",
+        "curse_training_languages": "Gap against the languages trained on",
+    }
+    return [(chart.name, titles[chart.name]) for chart in curse_charts(data)]
 
 
 def _curse_tables(data: ReportData) -> list[tuple[str, list[str], list[list[str]]]]:
