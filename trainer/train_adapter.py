@@ -77,6 +77,10 @@ def start(config: TrainConfig) -> Accelerator:
     accelerator = Accelerator(mixed_precision=config.mixed_precision, log_with=config.log_with, project_dir=project)
     if config.log_with and not accelerator.log_with:  # accelerate drops a tracker without a word
         raise ImportError(f"--log-with {config.log_with}: its package is not installed: pip install {config.log_with}")
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and accelerator.distributed_type != "FSDP":
+        say(
+            accelerator, f"FSDP was asked for, but accelerate runs {accelerator.distributed_type}: it is for GPUs alone"
+        )
     if accelerator.device.type == "cpu":
         # `accelerate launch` sets one thread a process; a process that is alone on its machine takes all cores.
         local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,20 @@ def test_a_tracker_that_is_not_installed_is_refused(tmp_path: Path, monkeypatch:
     asked = TrainConfig(log_with="tensorboard", output_dir=str(tmp_path))
     with pytest.raises(ImportError, match="pip install tensorboard"):
         train_adapter.start(asked)
+
+
+def test_fsdp_that_accelerate_does_not_run_on_a_cpu_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setattr(
+        "accelerate.Accelerator",
+        lambda **_: SimpleNamespace(
+            distributed_type="MULTI_CPU", device=torch.device("meta"), is_main_process=True, log_with=[]
+        ),
+    )
+    train_adapter.start(TrainConfig(output_dir=str(tmp_path)))
+    assert "FSDP was asked for, but accelerate runs MULTI_CPU" in capsys.readouterr().err
 
 
 def test_a_tracker_gets_each_step_under_the_name_of_the_language(
