@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_rows, check_sizes
+from .checks import N_CLASSES, check_rows, check_sizes
 from .nearest import TIES, classify, first_equal_rows, unit_rows
 from .uncertainty import DIFFERENCE, PROPORTION, Prior, Resampling, cluster_intervals
 
@@ -76,8 +76,11 @@ def score_language(
     """
     resampling = Resampling(confidence_level, n_resamples, seed)
     truth = check_rows(true_rows, n_classes, "true_rows")
-    predicted = _same_length(check_rows(predicted_rows, n_classes, "predicted_rows"), truth, "predicted_rows")
-    right = (predicted == truth).astype(np.float64)
+    given = {"predicted_rows": predicted_rows, "ranks": ranks, "english_ranks": english_ranks}
+    checked = {name: check_rows(values, n_classes, name) for name, values in given.items() if values is not None}
+    truth, rows = _in_own_order(truth, {name: _same_length(x, truth, name) for name, x in checked.items()})
+    predicted, places, english_places = rows["predicted_rows"], rows.get("ranks"), rows.get("english_ranks")
+    right = np.equal(predicted, truth).astype(np.float64)
     columns: dict[str, tuple[np.ndarray, Prior]] = {"accuracy": (right, PROPORTION)}
     figures: dict[str, Any] = {"n_images": len(truth)}
     group = _label_groups(labels, class_features, n_classes)
@@ -85,12 +88,10 @@ def score_language(
         n_labels = len(np.unique(group))
         figures.update(n_duplicate_labels=len(group) - n_labels, ceiling=n_labels / len(group))
         columns["accuracy_merged"] = ((group[predicted] == group[truth]).astype(np.float64), PROPORTION)
-    if ranks is not None and n_classes is not None:
-        places = _same_length(check_rows(ranks, n_classes, "ranks"), truth, "ranks")
+    if places is not None and n_classes is not None:
         columns.update(_rank_columns(places, int(n_classes), k_way))
-    if english_ranks is not None:
-        checked = _same_length(check_rows(english_ranks, n_classes, "english_ranks"), truth, "english_ranks")
-        english = (checked == 0).astype(np.float64)
+    if english_places is not None:
+        english = (english_places == 0).astype(np.float64)
         columns["english_same_classes"] = (english, PROPORTION)
         columns["gap"] = (english - right, DIFFERENCE)
     intervals = cluster_intervals(columns, truth, resampling)
@@ -191,6 +192,14 @@ def _figure(figures: Mapping[str, Any], name: str) -> float | None:
     if name.startswith("k_way_"):
         return figures.get("k_way", {}).get(name.removeprefix("k_way_"), {}).get("value")
     return figures.get(name)
+
+
+def _in_own_order(truth: np.ndarray, rows: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Bring photos into an order that is theirs, by class and rank, since sums of fractions depend on their order."""
+    if "ranks" not in rows:
+        return truth, rows
+    order = np.argsort(truth * N_CLASSES + rows["ranks"])
+    return truth[order], {name: values[order] for name, values in rows.items()}
 
 
 def _same_length(values: np.ndarray, truth: np.ndarray, name: str) -> np.ndarray:

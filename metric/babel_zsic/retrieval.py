@@ -99,9 +99,9 @@ def score_retrieval(
       seed: of the bootstrap.
 
     Returns:
-      `n_images`, `n_texts`; for `text_to_image` and `image_to_text`: `…_r@K` (0–1),
-      `…_median_rank`, `…_mean_rank` (from
-      1), `…_mrr`; `mean_recall` over both directions and all K; and `NAME_interval` [low, high] beside each of them.
+      `n_images`, `n_texts`; for `text_to_image` and `image_to_text`: `…_r@K` (0–1), `…_median_rank`, `…_mean_rank`
+      (from 1), `…_mrr` (0–1); `mean_recall` over both directions and all K; and `NAME_interval` [low, high] beside
+      each of them.
 
     Raises:
       ValueError: a K below 1 or larger than a gallery, lengths that differ, or an option out of range.
@@ -113,8 +113,8 @@ def score_retrieval(
     own = _check_pairs(text_to_image, n_texts, n_images)
     _check_cutoffs(k, n_texts, n_images)
     sides = {
-        "text_to_image": _Side(ranks.text, own, np.ones(n_texts)),
-        "image_to_text": _caption_side(ranks.caption),
+        "text_to_image": _in_own_order(_Side(ranks.text, own, np.ones(n_texts))),
+        "image_to_text": _in_own_order(_caption_side(ranks.caption)),
     }
     columns = {
         f"{name}_{figure}": (side, values, prior)
@@ -123,6 +123,8 @@ def score_retrieval(
     }
     totals = {name: _per_image(side, values, n_images) for name, (side, values, _) in columns.items()}
     sums, counts = (np.stack([pair[i] for pair in totals.values()], axis=1) for i in (0, 1))
+    order = np.lexsort((*counts.T, *sums.T))  # by what was measured of an image, so that its row plays no part
+    sums, counts = sums[order], counts[order]
     drawn = resample_means(sums, counts, [prior for _, _, prior in columns.values()], resampling)
     values = dict(zip(columns, (sums.sum(axis=0) / counts.sum(axis=0)).tolist(), strict=True))
     return {"n_images": n_images, "n_texts": n_texts, **_figures(values, drawn, sides, k, confidence_level)}
@@ -252,6 +254,12 @@ def _caption_side(caption: np.ndarray) -> _Side:
     images, slots = np.nonzero(caption >= 0)
     n_captions = (caption >= 0).sum(axis=1)
     return _Side(caption[images, slots], images, 1.0 / n_captions[images])
+
+
+def _in_own_order(side: _Side) -> _Side:
+    """Bring an image's texts into the order of their ranks, since sums of fractions depend on their order."""
+    order = np.lexsort((side.ranks, side.images))
+    return _Side(side.ranks[order], side.images[order], side.weights[order])
 
 
 def _columns(side: _Side, k: Sequence[int]) -> Iterator[tuple[str, np.ndarray, Prior]]:

@@ -173,3 +173,19 @@ def test_the_median_of_an_even_number_lies_between_the_middle_two():
     ranks = Ranks(np.array([0, 3]), np.array([[0], [1]]))
     figures = score_retrieval(ranks, [0, 1], k=(1,), n_resamples=200)
     assert (figures["text_to_image_median_rank"], figures["image_to_text_median_rank"]) == (2.5, 1.5)
+
+
+@pytest.mark.parametrize("match", ["any", "first", "fraction"])
+def test_the_order_of_images_and_texts_changes_no_bit_where_nothing_ties(match):
+    rng = np.random.default_rng(4)
+    own = rng.permutation(np.concatenate([np.arange(30), rng.integers(0, 30, 50)]))
+    similarity = rng.permutation(80 * 30).reshape(80, 30)
+    images, texts = rng.permutation(30), rng.permutation(80)
+    if match == "first":  # which caption comes first is part of the input
+        texts = np.arange(80)
+    moved = np.argsort(images)[own[texts]]
+    before, after = (
+        score_retrieval(rank_pairs(pairs, similarity=scores, match=match), pairs, n_resamples=200)
+        for pairs, scores in ((own, similarity), (moved, similarity[texts][:, images]))
+    )
+    assert before == after
