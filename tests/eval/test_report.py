@@ -59,6 +59,17 @@ def test_the_best_model_of_each_language_with_its_lead(files):
     assert (best["SW"]["best"], best["SW"]["second"], best["SW"]["lead"]) == ("a", None, None)
 
 
+def test_a_run_on_names_is_no_rival_of_runs_on_photos(files, tmp_path):
+    names = json.loads(reference_file(tmp_path, "c", {"EN": 0.99, "DE": 0.9}, SIZES).read_text(encoding="utf-8"))
+    names["meta"]["images"] = {"name": "names", "kind": "names"}
+    (tmp_path / "c.json").write_text(json.dumps(names), encoding="utf-8")
+    data = gather([*files, tmp_path / "c.json"])
+    assert {row["lang"]: row["best"] for row in best_models(data)} == {"EN": "a", "DE": "b", "LO": "a", "SW": "a"}
+    assert data.rivals == ["a", "b"]
+    alone = gather([tmp_path / "c.json"])
+    assert ({row["best"] for row in best_models(alone)}, alone.rivals) == ({"c"}, ["c"])
+
+
 def test_languages_stand_by_group_then_script_then_name(files):
     assert [x["code"] for x in gather(files).languages] == ["SW", "LO", "EN", "DE"]
 

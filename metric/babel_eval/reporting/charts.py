@@ -54,7 +54,7 @@ def charts(data: ReportData, flags: Sequence[Row]) -> list[Chart]:
         Chart("classes_raw", _by_size(data, "accuracy"), rows),
         Chart("classes_k_way", _by_size(data, k_field(data)), rows),
     ]
-    if len(data.runs) > 1:
+    if len(data.rivals) > 1:
         found.append(Chart("best", _best(data), best_models(data)))
     if flags:
         found.append(Chart("flags", _flags(data), rows))

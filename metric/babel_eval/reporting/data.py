@@ -86,6 +86,11 @@ class ReportData:
         """The runs' short names."""
         return [run.label for run in self.runs]
 
+    @property
+    def rivals(self) -> list[str]:
+        """Short names of the runs among which a language has its best model: those on photos, where there are any."""
+        return [run.label for run in self.runs if run.kind != "names"] or self.labels
+
 
 def gather(files: Sequence[Path | str], *, n_resamples: int = 2000) -> ReportData:
     """Read result files and gather what a report shows.
@@ -141,15 +146,17 @@ def group_means(data: ReportData) -> list[Row]:
 
 
 def best_models(data: ReportData) -> list[Row]:
-    """Give the run of highest accuracy for each language and prompt set.
+    """Give the run of highest accuracy for each language and prompt set, among `ReportData.rivals`.
 
     Returns:
       `prompt`, `lang`, `group`, `best`, `accuracy`, `second`, `lead` (None for a single run); equal accuracies: the
       run that comes first in the files, with a lead of 0.
     """
     table: dict[tuple[str, str], list[Row]] = {}
+    rivals = set(data.rivals)
     for row in data.rows:
-        table.setdefault((row["prompt"], row["lang"]), []).append(row)
+        if row["run"] in rivals:
+            table.setdefault((row["prompt"], row["lang"]), []).append(row)
     found = []
     for (prompt, code), rows in table.items():
         first, *rest = sorted(rows, key=lambda row: -row["accuracy"])

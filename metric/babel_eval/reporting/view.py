@@ -57,7 +57,7 @@ def context(
         "group_names": [GROUP_NAMES[g] for g in GROUPS],
         "overview": _overview(data),
         "notes": notes,
-        "several_runs": len(data.runs) > 1,
+        "several_runs": len(data.rivals) > 1,
         "all_same": not other_basis,
         "other_basis": ", ".join(other_basis),
         "curse": _curse_names(data),
@@ -100,7 +100,10 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
     means, best = group_means(data), best_models(data)
     elsewhere = {row["lang"] for row in data.recalls} - set(place)
     return {
-        "runs": [{"label": run.label, "model": run.model} for run in data.runs],
+        "runs": [
+            {"label": run.label, "model": run.model, "rival": len(data.rivals) > 1 and run.label in data.rivals}
+            for run in data.runs
+        ],
         "prompts": data.prompts,
         "groups": list(GROUPS),
         "figures": list(figures),

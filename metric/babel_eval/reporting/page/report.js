@@ -3,7 +3,7 @@ const $ = (css, at = document) => at.querySelector(css);
 const $$ = (css, at = document) => [...at.querySelectorAll(css)];
 const esc = text => String(text ?? "").replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`);
 const pct = v => v == null ? "–" : (v < -.0005 ? "−" : "") + Math.abs(100 * v).toFixed(1);
-const signed = v => v == null ? "–" : (v < 0 ? "" : "+") + pct(v);
+const signed = v => v == null ? "–" : (v < .0005 ? "" : "+") + pct(v);
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
 async function inflate(id) {
   const stream = new Blob([bytes($(id).textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -47,11 +47,11 @@ const tables = {
     const rows = data.languages.filter(l => isVisible(l) && data.runs.some(run => figure(run.label, l.code)));
     const values = rows.flatMap(l => data.runs.map(run => figure(run.label, l.code)?.[key])).filter(v => v != null);
     const most = Math.max(...values, 0.01), pick = isGap ? Math.min : Math.max;
-    const tops = new Map(rows.map(l => [l.code, pick(...data.runs.map(run => figure(run.label, l.code)?.[key]).filter(v => v != null))]));
+    const tops = new Map(rows.map(l => [l.code, pick(...data.runs.map(run => run.rival ? figure(run.label, l.code)?.[key] : null).filter(v => v != null))]));
     const runs = data.runs.map(run => column(run.label, l => figure(run.label, l.code)?.[key], l => {
       const r = figure(run.label, l.code);
       const hint = r ? `${run.label}, ${l.name}: ${bounds(r.accuracy, r.accuracy_low, r.accuracy_high)} on ${r.n_classes} classes` : `${run.label}: no result`;
-      return heat(r?.[key], most, {gap: isGap, top: data.runs.length > 1 && r?.[key] === tops.get(l.code), hint});
+      return heat(r?.[key], most, {gap: isGap, top: run.rival && r?.[key] === tops.get(l.code), hint});
     }, {hint: run.model, isHeat: true}));
     return {rows, columns: [place, own, group, script, size, ...runs], cut: "group"};
   },
@@ -77,7 +77,7 @@ const tables = {
     const verdict = r => `<td class="${r.p < .05 ? (r.diff > 0 ? "up" : "down") : ""}">${signed(r.diff)}</td>`;
     const a = r => figure(state.a, r.code)?.accuracy, b = r => figure(state.b, r.code)?.accuracy;
     $("#verdict").textContent = rows.length ? `${state.a} is better in ${rows.filter(r => r.p < .05 && r.diff > 0).length} of ${rows.length} languages, ${state.b} in ${rows.filter(r => r.p < .05 && r.diff < 0).length}; in the rest the difference could be chance.` : "These two have no decisions on the same photos.";
-    return {rows, columns: [place, group, size, number("first", a), number("second", b), column("difference", r => r.diff, verdict),
+    return {rows, columns: [place, group, size, number(state.a, a), number(state.b, b), column("difference", r => r.diff, verdict),
       column("95 %", r => r.low, r => `<td>${signed(r.low)} … ${signed(r.high)}</td>`), column("p (Holm)", r => r.p, r => `<td>${r.p < .001 ? "< 0.001" : r.p.toFixed(3)}</td>`)], sort: {by: 5, way: -1}};
   },
   recalls() {
