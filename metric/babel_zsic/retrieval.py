@@ -96,7 +96,7 @@ def score_retrieval(
       k: the cut-offs; each at most the number of images and the number of texts.
       confidence_level: of the intervals, 0–1.
       n_resamples: weightings of the images; an image carries all its captions.
-      seed: of the bootstrap.
+      seed: of the bootstrap; an image's weights depend on it and on the image's row, so that languages share them.
 
     Returns:
       `n_images`, `n_texts`; for `text_to_image` and `image_to_text`: `…_r@K` (0–1), `…_median_rank`, `…_mean_rank`
@@ -123,10 +123,9 @@ def score_retrieval(
     }
     totals = {name: _per_image(side, values, n_images) for name, (side, values, _) in columns.items()}
     sums, counts = (np.stack([pair[i] for pair in totals.values()], axis=1) for i in (0, 1))
-    order = np.lexsort((*counts.T, *sums.T))  # by what was measured of an image, so that its row plays no part
-    sums, counts = sums[order], counts[order]
     drawn = resample_means(sums, counts, [prior for _, _, prior in columns.values()], resampling)
-    values = dict(zip(columns, (sums.sum(axis=0) / counts.sum(axis=0)).tolist(), strict=True))
+    totals_by_size = (np.sort(part, axis=0).sum(axis=0) for part in (sums, counts))  # the same bits in any order
+    values = dict(zip(columns, np.divide(*totals_by_size).tolist(), strict=True))
     return {"n_images": n_images, "n_texts": n_texts, **_figures(values, drawn, sides, k, confidence_level)}
 
 
