@@ -118,7 +118,7 @@ def test_policies_for_languages_without_a_token() -> None:
         LanguageTokens("guess")
 
 
-def nllb_folder(folder: Path, *, legacy: bool = False) -> Path:
+def nllb_folder(folder: Path, *, legacy: bool = False, **config: Any) -> Path:
     """An NLLB text tower and tokenizer, tiny, as `nllb-clip-base` has them."""
     from transformers import M2M100Config, NllbTokenizer
 
@@ -132,13 +132,20 @@ def nllb_folder(folder: Path, *, legacy: bool = False) -> Path:
     size |= {"decoder_ffn_dim": 48, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     M2M100Config(vocab_size=len(tokenizer), max_position_embeddings=128, **size).save_pretrained(folder)
     names = {"hf_model_name": str(folder), "hf_tokenizer_name": str(folder), "hf_proj_type": "linear"}
-    return tiny.open_clip_folder(folder, {**names, "hf_pooler_type": "cls_pooler"})
+    return tiny.open_clip_folder(folder, {**names, "hf_pooler_type": "cls_pooler"}, **config)
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_nllb_towers_equal_open_clip_set_to_each_language(legacy: bool, tmp_path: Path) -> None:
-    folder = nllb_folder(tmp_path / "nllb", legacy=legacy)
-    model = open_clip.create_model(f"local-dir:{folder}").eval()
+@pytest.mark.parametrize(("legacy", "images"), [(False, "clip"), (True, "clip"), (False, "siglip")])
+def test_nllb_towers_equal_open_clip_set_to_each_language(legacy: bool, images: str, tmp_path: Path) -> None:
+    with tiny.small_siglip():
+        check_each_language(
+            nllb_folder(tmp_path / "nllb", legacy=legacy, **(tiny.SIGLIP if images == "siglip" else {}))
+        )
+
+
+def check_each_language(folder: Path) -> None:
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    model.eval()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     encoder = load_encoder(f"open_clip:{folder}", device="cpu")
     assert encoder.uses_language
@@ -149,6 +156,9 @@ def test_nllb_towers_equal_open_clip_set_to_each_language(legacy: bool, tmp_path
             expected = model.encode_text(tokenizer(texts))
         assert encoder.tokenize(texts[:1], code)[0] == [i for i in tokenizer(texts[:1])[0].tolist() if i != 1]
         assert tiny.cosines(encoder.encode_texts(texts, code), expected).min() > 0.99999
+    with torch.no_grad():
+        photos = model.encode_image(torch.stack([preprocess(photo) for photo in tiny.photos()]))
+    assert tiny.cosines(encoder.encode_images(tiny.photos()), photos).min() > 0.99999
     german, english = encoder.encode_texts(texts, "DE"), encoder.encode_texts(texts, "EN")
     assert not np.allclose(german, english, rtol=1e-3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ TOWERS = {
         False,
     ),
     "xlm-v, causal": (xlm_v_text, {}, True),
-    "siglip": (siglip_text, {"custom_text": True, "init_logit_bias": -10}, False),
+    "siglip": (siglip_text, tiny.SIGLIP, False),
     "xlm-r": (xlm_roberta_text, {}, True),
     "mt5": (mt5_text, {}, True),
     "coca": (
@@ -101,6 +102,12 @@ TOWERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def small_towers() -> Iterator[None]:
+    with tiny.small_siglip():
+        yield
+
+
 @pytest.mark.parametrize("kind", TOWERS)
 def test_features_equal_open_clips_own_forward_pass(kind: str, tmp_path: Path) -> None:
     make_text, config, is_cut = TOWERS[kind]
@@ -109,6 +116,8 @@ def test_features_equal_open_clips_own_forward_pass(kind: str, tmp_path: Path) -
     texts = list(tiny.TEXTS)
     _, images, expected = plain(folder, texts)
     encoder = load_encoder(f"open_clip:{folder}", device="cpu")
+    if kind == "siglip":
+        assert type(encoder._clip.visual.trunk.attn_pool).__name__ == "AttentionPoolLatent"
     assert isinstance(encoder, Encoder)
     lengths = {len(one) for one in encoder.tokenize(texts, "DE")}
     assert (len(lengths) > 3) is is_cut, "short texts are cut where the tower allows it, and only there"
@@ -121,6 +130,20 @@ def test_features_equal_open_clips_own_forward_pass(kind: str, tmp_path: Path) -
     assert tiny.cosines(encoder.encode_images(tiny.photos()), images).min() > 0.99999
     if kind != "coca":
         np.testing.assert_allclose(got, expected.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_of_the_hub_is_read_from_the_clients_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny.open_clip_folder(tmp_path / "model", {})
+    tiny.hub_cache(tmp_path / "cache", "some-org/some-clip", folder)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    _, images, texts = plain(folder, list(tiny.TEXTS))
+    encoder = load_encoder("open_clip:hf-hub:some-org/some-clip", device="cpu")
+    assert tiny.cosines(encoder.encode_texts(tiny.TEXTS, "DE"), texts).min() > 0.99999
+    assert tiny.cosines(encoder.encode_images(tiny.photos()), images).min() > 0.99999
+    assert encoder.model == "open_clip:hf-hub:some-org/some-clip"
+    with pytest.raises(ValueError, match="could not load 'hf-hub:some-org/none'"):
+        load_encoder("open_clip:hf-hub:some-org/none", device="cpu")
 
 
 def test_features_differ_between_texts(tmp_path: Path) -> None:

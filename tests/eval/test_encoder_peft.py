@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import peft
 import pytest
+import test_encoder_m_clip as m_clip
+import test_encoder_nllb as nllb
 import test_encoder_transformers as hugging_face
 import tiny_models as tiny
 import torch
@@ -16,7 +18,7 @@ from babel_eval.encoders import load_encoder
 from babel_eval.encoders.base import Encoder
 from babel_eval.encoders.peft_adapters import adapter_record, write_record
 
-BLOCKS = r".*resblocks\.\d+\.attn|.*c_fc|.*q_proj|.*fc1"
+BLOCKS = r".*resblocks\.\d+\.attn|.*c_fc|.*q_proj|.*fc1|.*query|.*q_lin"
 
 
 def trained(base: str, folder: Path, **config: object) -> np.ndarray:
@@ -34,10 +36,20 @@ def trained(base: str, folder: Path, **config: object) -> np.ndarray:
         return model.eval()(*encoder.collate(encoder.tokenize(tiny.TEXTS, "LO"))).numpy()
 
 
-@pytest.fixture(params=["open_clip", "transformers"])
+@pytest.fixture(params=["open_clip", "transformers", "nllb", "m-clip", "sentence-transformers"])
 def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "open_clip":
         return f"open_clip:{tiny.open_clip_folder(tmp_path / 'base', {})}"
+    if request.param == "nllb":
+        return f"open_clip:{nllb.nllb_folder(tmp_path / 'base')}"
+    if request.param == "m-clip":
+        m_clip.published(tmp_path / "base")
+        return f"m-clip:{tmp_path / 'base'}+images:open_clip:{tiny.open_clip_folder(tmp_path / 'images', {})}"
+    if request.param == "sentence-transformers":
+        sentence = pytest.importorskip("test_encoder_sentence")
+        sentence.text_model(tmp_path)
+        sentence.clip_model(tmp_path)
+        return f"sentence-transformers:{tmp_path / 'text'}+images:{tmp_path / 'images'}"
     return f"transformers:{hugging_face.saved('clip', tmp_path / 'base')}"
 
 

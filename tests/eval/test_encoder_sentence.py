@@ -28,13 +28,17 @@ SIZE: dict[str, Any] = {
 
 
 def text_model(folder: Path) -> SentenceTransformer:
-    """DistilBERT-like: a transformer, a mean over tokens, a projection, as clip-ViT-B-32-multilingual-v1 has them."""
-    from transformers import XLMRobertaModel
+    """DistilBERT, a mean over tokens, a projection, as clip-ViT-B-32-multilingual-v1 has them."""
+    from transformers import DistilBertConfig, DistilBertModel
 
     base = folder / "base"
     base.mkdir(parents=True)
-    tokenizer = tiny.roberta_tokenizer(base, longest=40)
-    tiny.shaken(XLMRobertaModel(tiny.xlm_roberta_config(base, len(tokenizer)))).save_pretrained(base)
+    tokens = tiny.unigram_tokenizer(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), "[CLS] $A [SEP]")
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, model_max_length=40, **names)
+    tokenizer.save_pretrained(base)
+    size = {"dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 2, "max_position_embeddings": 40}
+    tiny.shaken(DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer), **size))).save_pretrained(base)
     dense = Dense(32, 24, bias=False, activation_function=torch.nn.Identity())
     model = SentenceTransformer(modules=[Transformer(str(base)), Pooling(32), dense], device="cpu")
     model.max_seq_length = 30

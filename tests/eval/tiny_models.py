@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,19 @@ TEXTS = (
 SIZE = 32
 IMAGES: dict[str, Any] = {"image_size": SIZE, "width": 32, "layers": 2, "head_width": 16, "patch_size": 8}
 TEXT: dict[str, Any] = {"width": 32, "heads": 2, "layers": 2}
+# SigLIP's image tower in open_clip, all but its size: timm's blocks, an attention that pools, and no projection.
+SIGLIP = {
+    "embed_dim": 64,
+    "custom_text": True,
+    "init_logit_bias": -10,
+    "vision_cfg": {
+        "image_size": SIZE,
+        "timm_model_name": "vit_base_patch16_siglip_224",
+        "timm_model_pretrained": False,
+        "timm_pool": "map",
+        "timm_proj": "none",
+    },
+}
 
 
 def photos(n: int = 5) -> list[Image.Image]:
@@ -69,6 +84,32 @@ def roberta_tokenizer(folder: Path, longest: int = 60) -> Any:
     )
     tokenizer.save_pretrained(folder)
     return tokenizer
+
+
+@contextmanager
+def small_siglip() -> Iterator[None]:
+    """timm's SigLIP tower at a hundredth of its size, wherever it is built."""
+    import timm.models.vision_transformer as towers
+
+    real = towers._create_vision_transformer
+    sizes = {"embed_dim": 64, "depth": 2, "num_heads": 2, "patch_size": 8, "img_size": SIZE}
+
+    def small(name: str, **arguments: Any) -> Any:
+        return real(name, **{**arguments, **sizes})
+
+    towers._create_vision_transformer = small
+    try:
+        yield
+    finally:
+        towers._create_vision_transformer = real
+
+
+def hub_cache(folder: Path, repository: str, content: Path) -> None:
+    """Put a model's folder where the Hub's client keeps what it fetched."""
+    place, revision = folder / f"models--{repository.replace('/', '--')}", "0" * 40
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(revision)
+    shutil.copytree(content, place / "snapshots" / revision)
 
 
 def open_clip_folder(folder: Path, text: dict[str, Any], *, seed: int = 0, **config: Any) -> Path:
