@@ -136,14 +136,20 @@ def _xm3600(path: Path) -> CaptionSet:
 
 def _xtd(folder: Path) -> CaptionSet:
     """`test_image_names.txt`, and a file of as many lines for each language."""
-    images = (folder / "test_image_names.txt").read_text(encoding="utf-8").splitlines()
+    images = _text_lines(folder / "test_image_names.txt")
     captions = {}
     for path in sorted(folder.glob("test_1kcaptions_*.txt")):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = _text_lines(path)
         captions[path.stem.removeprefix("test_1kcaptions_")] = tuple((line,) for line in lines)
     if not captions:
         raise ValueError(f"{folder}: there is no test_1kcaptions_XX.txt beside test_image_names.txt")
     return CaptionSet(folder.name, tuple(images), captions)
+
+
+def _text_lines(path: Path) -> list[str]:
+    """Give the lines of a file; only a line feed ends one (`str.splitlines` also cuts at marks inside captions)."""
+    with open(path, encoding="utf-8-sig") as file:
+        return [line.rstrip("\n") for line in file]
 
 
 def _xflickrco(folder: Path, files: Sequence[Path]) -> CaptionSet:

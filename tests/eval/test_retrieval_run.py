@@ -129,6 +129,17 @@ def test_every_published_form_gives_the_same_set(tmp_path):
     assert ([p.id for p in photos.photos], [p.photo for p in photos.problems]) == (["k1"], ["k0"])
 
 
+def test_a_line_of_a_caption_file_ends_at_a_line_feed_alone(tmp_path):
+    (tmp_path / "test_image_names.txt").write_text("p.jpg\r\nq.jpg\r\n", encoding="utf-8", newline="")
+    text = "ein\u2028zwei\x85drei\nvier\n"
+    (tmp_path / "test_1kcaptions_de.txt").write_text(text, encoding="utf-8", newline="")
+    found = load_captions(str(tmp_path))
+    assert found.images == ("p.jpg", "q.jpg")
+    assert found.captions["de"] == (("ein\u2028zwei\x85drei",), ("vier",))
+    (tmp_path / "test_1kcaptions_de.txt").write_text("eins\n\n", encoding="utf-8", newline="")
+    assert load_captions(str(tmp_path)).blank("de") == [1]
+
+
 def test_a_hugging_face_dataset_brings_rows_of_one_photo_together(tmp_path):
     from datasets import Dataset, Features, Value
     from datasets import Image as ImageFeature
