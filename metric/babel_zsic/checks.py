@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
@@ -71,6 +71,14 @@ def check_codes(values: Any, n: int, name: str) -> np.ndarray:
     return array.astype(str)
 
 
+def check_case(codes: Iterable[Any], name: str, *others: str) -> None:
+    """Check that codes of languages stand in upper case; `others` are allowed as they are."""
+    for code in codes:
+        if not isinstance(code, str) or (code not in others and code != code.upper()):
+            hint = f": did you mean {code.upper()!r}?" if isinstance(code, str) else ", such as 'DE'"
+            raise ValueError(f"{name} holds {code!r}; codes stand in upper case{hint}")
+
+
 def check_labels(values: Any, name: str) -> list[str]:
     """Give labels as a list of strings."""
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
@@ -92,7 +100,10 @@ def check_mapping(values: Any, name: str) -> Mapping[str, Any]:
 
 def as_matrix(features: Any, name: str) -> np.ndarray:
     """Give features as a matrix of real numbers [n, dim] with at least one row and one column."""
-    matrix = _array(features)
+    try:
+        matrix = _array(features)
+    except (TypeError, RuntimeError) as error:  # a tensor of bfloat16, on a device or with gradients
+        raise ValueError(f"{name} cannot be read by numpy ({error}); give an array of float16, 32 or 64") from error
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(f"{name} must be a matrix [n, dim] with at least one row and one column, got {matrix.shape}")
     if matrix.dtype.kind not in "fiu":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_codes, check_sizes
+from .checks import check_case, check_codes, check_sizes
 from .comparison import UNNAMED
 from .nearest import TIES
 
@@ -43,9 +43,7 @@ def row_codes(languages: Any | None, n: int) -> np.ndarray:
     if languages is None:
         return np.full(n, UNNAMED)
     codes = check_codes(languages, n, "languages")
-    for code in sorted_codes(codes):
-        if code not in (UNNAMED, code.upper()):
-            raise ValueError(f"languages holds {code!r}; codes stand in upper case: did you mean {code.upper()!r}?")
+    check_case(sorted_codes(codes), "languages", UNNAMED)
     return codes
 
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import N_CLASSES, as_matrix, check_features, check_mapping, check_rows, look_up
+from .checks import N_CLASSES, as_matrix, check_case, check_features, check_mapping, check_rows, look_up
 from .class_sets import ClassSets
 from .classification import YARDSTICK, classify, macro, score_language
+from .comparison import UNNAMED
 from .nearest import NearestClass
 from .options import Options, row_codes, sorted_codes
 
@@ -165,7 +166,7 @@ def _parts(
     if len(images) != len(truth):
         raise ValueError(f"{len(images)} rows of image_features and {len(truth)} references; give one row a reference")
     check_features(images, len(images), "image_features")
-    check_mapping(class_features, "class_features")
+    check_case(check_mapping(class_features, "class_features"), "class_features", UNNAMED)
     codes = None if languages is None else row_codes(languages, len(truth))
     for language in [] if codes is None else sorted_codes(codes):
         look_up(class_features, language, "class_features")

@@ -23,6 +23,13 @@ FEATURES = {
 TEXTS = {"text_to_image": [0, 1], "text_features": np.eye(2), "image_features": np.eye(2), "k": (1,)}
 
 
+class Unreadable:
+    """A tensor of a kind that numpy lacks."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("no bfloat16")
+
+
 @pytest.fixture
 def metric(tmp_path):
     return BabelZSIC(cache_dir=str(tmp_path))
@@ -73,6 +80,9 @@ def test_decisions_of_the_wrong_kind_are_refused(metric, change, message):
         ({"k_way": (2.5,)}, "k_way is 2.5"),
         ({"k_way": (2, 2)}, "k_way holds a number twice"),
         ({"ties": "bogus"}, "first, pessimistic, optimistic"),
+        ({"class_features": {"LO": np.eye(2), "en": np.eye(2)}}, "class_features holds 'en'.*did you mean 'EN'"),
+        ({"class_features": {"LO": np.eye(2), 3: np.eye(2)}}, "class_features holds 3"),
+        ({"image_features": Unreadable()}, "image_features cannot be read by numpy .no bfloat16."),
         ({"class_features": np.eye(2)}, "class_features is .*; give a mapping"),
         ({"image_features": [[1.0, 0.0], [0.0]]}, "image_features must be a matrix"),
         ({"image_features": [[1.0, 0.0], [0.0, 0.0]]}, "row 1 of image_features is all zeros"),
