@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -226,6 +227,29 @@ def test_a_tracker_gets_each_step_under_the_name_of_the_language(
     run.train()
     assert [values["lo/loss"] for _, values in seen if "lo/loss" in values] == losses(run.folder)
     assert [step for step, values in seen if "lo/held_out_loss" in values] == [3]
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_last_one_intact(
+    base: Callable[[str], str], pairs_file: Path, tmp_path: Path
+) -> None:
+    settings = config(pairs_file, tmp_path, steps=3, resume=True)
+    _, run = started(base("transformers CLIP"), settings)
+    run.checkpoints.save()
+    kept = {path.name: path.read_bytes() for path in (run.folder / "checkpoint").iterdir()}
+    run.state.step = 2
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))  # as a full disk does, it stops a file in its middle
+    try:
+        with pytest.raises(OSError, match=r"could not be written .*is intact"):
+            run.checkpoints.save()
+        with pytest.raises(OSError, match="File too large"):
+            run.save([])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in (run.folder / "checkpoint").iterdir()} == kept
+    assert not (run.folder / "checkpoint.part").exists()
+    assert run.checkpoints.load()
+    assert run.state.step == 0
 
 
 def test_a_loss_that_is_no_number_stops_the_run(base: Callable[[str], str], pairs_file: Path, tmp_path: Path) -> None:

@@ -219,8 +219,19 @@ class ExactAttention:
 
 
 def save(model: PeftModel, folder: Path, state: Mapping[str, Any] | None = None) -> None:
-    """Write an adapter in peft's own format: `adapter_config.json` and `adapter_model.safetensors`, no card."""
-    model.save_pretrained(str(folder), state_dict=dict(state) if state else None, save_embedding_layers=False)
+    """Write an adapter in peft's own format: `adapter_config.json` and `adapter_model.safetensors`, no card.
+
+    Raises:
+      OSError: it could not be written (no room).
+    """
+    from safetensors import SafetensorError
+
+    try:
+        model.save_pretrained(str(folder), state_dict=dict(state) if state else None, save_embedding_layers=False)
+    except SafetensorError as error:
+        raise OSError(
+            f"the adapter {folder} could not be written ({error}); checkpoints are left as they are"
+        ) from error
     (folder / "README.md").unlink(missing_ok=True)
 
 

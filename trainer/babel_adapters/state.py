@@ -118,6 +118,8 @@ class Checkpoints:
         Raises:
           OSError: it could not be written (no room); the last one is intact and the message names it.
         """
+        from safetensors import SafetensorError  # what safetensors makes of an OSError
+
         part = self._path.with_suffix(".part")
         if self._team.is_main:
             shutil.rmtree(part, ignore_errors=True)
@@ -125,12 +127,13 @@ class Checkpoints:
         self._team.wait()
         try:
             self._accelerator.save_state(str(part), safe_serialization=True)
-        except (OSError, RuntimeError) as error:
+            if self._team.is_main:
+                write_json(part / "settings.json", self._settings)
+        except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(part, ignore_errors=True)
             raise OSError(f"the checkpoint {part} could not be written ({error}); {self._last()}") from error
         self._team.wait()
         if self._team.is_main:
-            write_json(part / "settings.json", self._settings)
             _replace_folder(part, self._path)
         self._team.wait()
 
