@@ -22,7 +22,8 @@ from babel_push.publish import ChooseTag, Content, next_patch
 if TYPE_CHECKING:
     from babel_push.hub import Hub
 
-TAG = "babel-imagenet"
+# What tells the labels' card from that of results, which has the first of them too.
+TAGS = ("babel-imagenet", "babelnet")
 # Version of the data by the published label file: the reference's first and second release; the patch is ours.
 RELEASES = {"93": "1.0", "298": "2.0"}
 TERMS = """\
@@ -79,9 +80,9 @@ def dataset_content(hub: Hub, folder: Path) -> Content:
     found, _ = folder_files(folder)
 
     def recognise(there: Snapshot) -> str | None:
-        if has_content(hub, there) and TAG not in (remote_front_matter(hub, there).get("tags") or []):
-            return f"holds something else (its card lacks the tag {TAG})"
-        return None
+        tags = (remote_front_matter(hub, there).get("tags") or []) if has_content(hub, there) else TAGS
+        lacking = [tag for tag in TAGS if tag not in tags]
+        return f"holds something else (its card lacks the tag {lacking[0]})" if lacking else None
 
     return Content(
         build=lambda there: {**found, "README.md": card.encode("utf-8")},

@@ -63,6 +63,21 @@ def test_a_dry_run_shows_which_lines_and_which_labels_change(
     assert content_of(hub, "datasets", REPO) == before
 
 
+def test_a_repository_of_results_is_no_place_for_labels_nor_the_other_way_round(
+    hub: LoopbackHub, push: Push, built_once: Path, results_file: Callable[..., Path]
+) -> None:
+    labels = ("dataset", "--folder", built_once, "--no-tag", "--accept-babelnet-license")
+    assert push("results", "--repo-id", "org/results", results_file()).code == 0
+    there = content_of(hub, "dataset", "org/results")
+    refused = push(*labels, "--repo-id", "org/results")
+    assert (refused.code, content_of(hub, "dataset", "org/results")) == (4, there)
+    assert "holds something else (its card lacks the tag babelnet)" in refused.last_line
+    assert push(*labels, "--repo-id", "org/labels").code == 0
+    there = content_of(hub, "dataset", "org/labels")
+    refused = push("results", "--repo-id", "org/labels", results_file())
+    assert (refused.code, content_of(hub, "dataset", "org/labels")) == (4, there)
+
+
 def test_a_configuration_that_is_gone_is_gone_there_too(
     hub: LoopbackHub, push: Push, built: Path, arguments: tuple[str, ...]
 ) -> None:
