@@ -117,7 +117,7 @@ def report(variants: list[Variant], n: dict[str, int], model: str) -> None:
             cells += [f"{count / np.median(variant.seconds[side]):.1f}", f"{ratio:.2f}"]
         cosines = ", ".join(f"{lowest_cosine(plain.features[side], variant.features[side]):.6f}" for side in n)
         rate = product_rate(device, variant.dtype)
-        print(f"| {variant.name} | {' | '.join(cells)} | {cosines} | {rate:.0f} |")
+        print(f"| {variant.name} | {' | '.join(cells)} | {cosines} | {rate:.3g} |")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class TransformersEncoder(TorchEncoder):
         return tensor_of(self._images.get_image_features(pixel_values=pixels[:, :, :-3], **arguments))
 
     def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
-        """Give the tokenizer's ids, padded (on its own side) for SigLIP alone, which sees padding; `collate` masks it."""
+        """Give the tokenizer's ids, padded (on its own side) for SigLIP alone; `collate` pads the others."""
         if self._lower_case:
             texts = [text.lower() for text in texts]
         return token_ids(self._tokenizer, texts, self.context_length, full=self._kind in _WITHOUT_MASK)
