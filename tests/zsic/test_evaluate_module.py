@@ -163,6 +163,17 @@ def test_rows_may_be_added_one_by_one_and_in_batches(metric):
     assert metric.compute()["per_language"]["unnamed"]["accuracy"] == 0.5
 
 
+def test_rows_that_are_all_at_hand_are_not_written_to_disk(tmp_path):
+    metric = BabelZSIC(cache_dir=str(tmp_path / "cache"))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    rows = {"predictions": np.arange(1000), "references": np.arange(1000), "languages": np.full(1000, "LO")}
+    at_once = metric.compute(**rows)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    metric.add_batch(**rows)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} != before
+    assert metric.compute() == at_once
+
+
 def test_references_may_be_added_first_and_features_given_at_the_end(metric):
     inputs = toy()
     whole = metric.compute(**inputs)
@@ -327,7 +338,8 @@ def test_bad_features_are_refused(metric, change, message):
         ({"num_classes": {"LO": 2}}, "3 classes occur, but num_classes says 2"),
         ({"num_classes": {"DE": 2}}, "'LO' is not in num_classes"),
         ({"num_classes": {"LO": 9}, "class_indices": {"LO": [1, 2, 3]}}, "3 class_indices, but 9 by num_classes"),
-        ({"languages": ["LO"]}, "Mismatch"),
+        ({"languages": ["LO"]}, "one code for each of 2 rows"),
+        ({"predictions": [1]}, "1 predictions and 2 references"),
     ],
 )
 def test_bad_decisions_are_refused(metric, change, message):
