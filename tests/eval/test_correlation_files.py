@@ -173,3 +173,13 @@ def test_published_results_equal_an_independent_computation(reference_data):
             if len(keep := [i for i, row in enumerate(rows) if row[0] != m])
         ]
         assert (c.leave_one_out[0][1], c.leave_one_out[1][1]) == pytest.approx((min(without), max(without)), abs=1e-9)
+
+
+def test_an_adapted_model_has_the_text_encoder_of_its_base(tmp_path):
+    runs = [
+        read_results(zero_shot(tmp_path / f"{i}.json", model, {"EN": 0.9, "DE": 0.5 + i / 10}, parameters=10))
+        for i, model in enumerate(("conse-e5", "conse-e5+peft:out/tr"))
+    ]
+    curse = curse_of_multilinguality(runs, "label")
+    assert {facts.text_encoder for facts in curse.facts.values()} == {"multilingual E5 small"}
+    assert curse.by_encoder["multilingual E5 small"]["all"] == pytest.approx((0.4 + 0.3) / 2)

@@ -174,7 +174,7 @@ def _gaps(rows: Sequence[Mapping[str, Any]], own: bool) -> dict[str, float]:
 
 def _facts(model: str, meta: Mapping[str, Any], given: Mapping[str, Facts]) -> Facts:
     """Bring together what is known: the user's table, then the result file, then this module's table."""
-    base = KNOWN.get(model, Facts())
+    base = KNOWN.get(model, KNOWN.get(model.partition("+")[0], Facts()))  # an adapter has its base model's tower
     names = ("text_encoder", "training_languages", "parameters")
     for source in ({n: meta[n] for n in names if meta.get(n)}, asdict(given[model]) if model in given else {}):
         base = replace(base, **{name: value for name, value in source.items() if value is not None})
