@@ -61,8 +61,10 @@ Args (configuration `default`):
     class_features: {language: float [n_classes, dim]}.
     class_indices: {language: class_index of each row}.
     class_labels: {language: label of each row}; gives ceiling, n_duplicate_labels, accuracy_merged.
-    num_classes: {language: number of classes}; gives chance and centred where class_indices are not given.
-    confidence_level, n_resamples, seed: of the intervals. k_way: sizes K. ties: "first", "pessimistic", "optimistic".
+    num_classes: {language: number of classes}; gives chance and centred where class_indices are not given, and is
+        checked against them where they are.
+    confidence_level, n_resamples, seed: of the intervals.
+    k_way: sizes K. ties: "first", "pessimistic", "optimistic". Both with features only.
     on_missing_class: "error", or "drop" to leave out and count photos whose class the language lacks.
 Args (configuration `retrieval`):
     text_to_image: row of each text's image.
@@ -72,6 +74,7 @@ Args (configuration `retrieval`):
     confidence_level, n_resamples, seed: of the intervals.
 Returns:
     Flat floats (means over languages, each with its n), and per_language: {language: figures}.
+    `metric.compare(a, b)` compares two models' decisions; `metric.decide(...)` makes decisions of features.
 Examples:
 
     >>> metric = evaluate.load("babel_zsic")
