@@ -150,6 +150,14 @@ def test_pictures_are_drawn_where_asked_for(tmp_path, files):
     assert "a, bare label" not in drawn["groups"]
 
 
+def test_the_picture_of_two_models_names_them(tmp_path, decided):
+    report = make_report(decided)
+    write_page(report, tmp_path / "out", title="t", pictures=["svg"])
+    drawn = (tmp_path / "out" / "charts" / "pairs.svg").read_text(encoding="utf-8")
+    assert "x less y, bare label" in drawn
+    assert "language: German" in drawn
+
+
 def test_the_scripts_written_by_hand_stay_short():
     import babel_eval.reporting
 

@@ -33,6 +33,7 @@ TITLES = {
     "classes_k_way": "Accuracy that compares between languages of unlike size",
     "best": "Number of languages in which a model has the highest accuracy",
     "flags": "Accuracy above chance against the share of flagged labels",
+    "pairs": "Difference in accuracy, language by language, with its 95 % interval",
     "curse_parameters": "Mean gap to English against the size of the model",
     "curse_training_languages": "Mean gap to English against the languages trained on",
 }
@@ -155,13 +156,26 @@ def _picture(chart: Chart) -> Spec:
     """Give a chart with its rows inside, and a title that says what the page says around it."""
     chosen = {p["name"]: p["value"] for p in chart.spec["params"]}
     of_run = [chosen["run"]] if "datum.run == run" in json.dumps(chart.spec["transform"]) else []
-    shown = ", ".join([*of_run, PROMPTS.get(chosen["prompt"], chosen["prompt"])])
+    of_pair = [f"{chosen['a']} less {chosen['b']}"] if "a" in chosen else []
+    shown = ", ".join([*of_run, *of_pair, PROMPTS.get(chosen["prompt"], chosen["prompt"])])
     title = {"text": TITLES[chart.name], "subtitle": shown, "subtitleColor": "var(--soft)"}
     return {**chart.spec, "data": {"values": list(chart.rows)}, "width": 760, "title": title}
 
 
 def _charts(report: Report) -> list[Chart]:
-    return charts(report.data, report.flags) + curse_charts(report.data)
+    return [*charts(report.data, report.flags), *_pair_picture(report), *curse_charts(report.data)]
+
+
+def _pair_picture(report: Report) -> list[Chart]:
+    """Give the chart of the first two runs that are compared, under the first prompt set."""
+    if not report.comparisons:
+        return []
+    first = report.comparisons[0]
+    names = {x["code"]: x["name"] for x in report.data.languages}
+    same = [r for r in report.comparisons if all(r[k] == first[k] for k in ("prompt", "first", "second"))]
+    chosen = {"prompt": first["prompt"], "a": first["first"], "b": first["second"]}
+    spec = {**pair_chart(report.data), "params": [{"name": name, "value": value} for name, value in chosen.items()]}
+    return [Chart("pairs", spec, [{**r, "language": names[r["lang"]]} for r in same])]
 
 
 def _specs(report: Report) -> dict[str, Spec]:
