@@ -131,8 +131,8 @@ def _match(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> np.ndarray:
         ids = list(zip(columns["languages"].tolist(), columns["photos"].tolist(), strict=True))
         if len(set(ids)) < len(ids):
             raise ValueError(f"a photo stands twice in one language of {name}; ids must be unique within a language")
-    rows = {key: row for row, key in enumerate(keys_b)}
-    missing = [key for key in keys_a if key not in rows] + [key for key in keys_b if key not in set(keys_a)]
+    rows, there = {key: row for row, key in enumerate(keys_b)}, set(keys_a)
+    missing = [key for key in keys_a if key not in rows] + [key for key in keys_b if key not in there]
     if missing:
         raise ValueError(
             f"a and b were not measured on the same photos: {len(missing)} stand in one only, such as {missing[0]}"

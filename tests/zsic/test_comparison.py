@@ -92,3 +92,24 @@ def test_without_ids_both_must_list_the_same_photos():
     assert list(compare(a, b)) == ["unnamed"]
     with pytest.raises(ValueError, match="differ in languages or references"):
         compare(a, {**b, "references": b["references"][::-1]})
+
+
+def test_the_work_of_matching_photos_grows_with_their_number_and_not_with_its_square():
+    looked_at = 0
+
+    class Photo:
+        def __init__(self, name):
+            self.name = name
+
+        def __hash__(self):
+            nonlocal looked_at
+            looked_at += 1
+            return hash(self.name)
+
+        def __eq__(self, other):
+            return self.name == other.name
+
+    photos = [Photo(i) for i in range(300)]
+    a = {"predictions": [1] * 300, "references": [1] * 300, "photos": photos}
+    compare(a, {**a, "photos": photos[::-1]}, n_resamples=100)
+    assert 300 <= looked_at <= 20 * 300
