@@ -59,6 +59,15 @@ def test_the_best_model_of_each_language_with_its_lead(files):
     assert (best["SW"]["best"], best["SW"]["second"], best["SW"]["lead"]) == ("a", None, None)
 
 
+def test_equally_good_models_are_drawn_as_such_and_neither_as_the_best(tmp_path):
+    same = [reference_file(tmp_path, name, {"EN": 0.9, "DE": 0.5, "LO": 0.25}, SIZES) for name in ("a", "b")]
+    write_page(make_report(same), tmp_path / "out", title="t", pictures=["svg"])
+    drawn = (tmp_path / "out" / "charts" / "best.svg").read_text(encoding="utf-8")
+    bars = [part for part in drawn.split("<path")[1:] if "languages: 1" in part or "Languages: 1" in part]
+    assert len(bars) == 2, "German and Lao"
+    assert all("best: several, equally" in bar for bar in bars)
+
+
 def test_a_run_on_names_is_no_rival_of_runs_on_photos(files, tmp_path):
     names = json.loads(reference_file(tmp_path, "c", {"EN": 0.99, "DE": 0.9}, SIZES).read_text(encoding="utf-8"))
     names["meta"]["images"] = {"name": "names", "kind": "names"}

@@ -11,6 +11,7 @@ from babel_eval.reporting.data import ReportData, Row, best_models, group_means
 from babel_eval.vega import GROUP_COLOURS, GROUP_NAMES, Spec, model_scale
 from babel_imagenet_dataset.languages import GROUPS
 
+EQUAL = "several, equally"
 _ORDER = list(GROUPS)
 _GROUP_LABEL = f"{GROUP_NAMES}[datum.value]".replace("'", '"')
 _GROUP_COLOUR = {
@@ -233,11 +234,13 @@ def _by_size(data: ReportData, field: str) -> Spec:
         "encoding": {"y": {"field": "chance", "type": "quantitative"}},
     }
     layers = [chance, point, trend] if field == "accuracy" else [point, trend]
-    spec = _base(_params(data, **parameter), transform, encoding={"x": x, "y": y}, layer=layers)
-    return spec
+    return _base(_params(data, **parameter), transform, encoding={"x": x, "y": y}, layer=layers)
 
 
 def _best(data: ReportData) -> Spec:
+    """Count the languages of each best model; where several are equally good none of them is the best."""
+    colours = model_scale(data.labels, "color")
+    colours = {"domain": [*colours["domain"], EQUAL], "range": [*colours["range"], "var(--soft)"]}
     encoding = {
         "y": {
             "field": "group",
@@ -252,13 +255,14 @@ def _best(data: ReportData) -> Spec:
         },
         "color": {
             "field": "best",
-            "scale": model_scale(data.labels, "color"),
-            "legend": {"title": None, "columns": {"expr": "width < 500 ? 1 : 4"}},
+            "scale": colours,
+            "legend": {"title": None, "columns": {"expr": "width < 500 ? 1 : 4"}, "values": [*data.rivals, EQUAL]},
         },
         "order": {"aggregate": "count", "sort": "descending"},
         "tooltip": [{"field": "best"}, {"aggregate": "count", "title": "languages"}],
     }
-    transform = [{"filter": "datum.prompt == prompt"}, _NOT_ENGLISH]
+    best = f"datum.lead === 0 ? '{EQUAL}' : datum.best"
+    transform = [{"filter": "datum.prompt == prompt"}, _NOT_ENGLISH, {"calculate": best, "as": "best"}]
     return _base(
         _params(data), transform, encoding=encoding, mark={"type": "bar", "height": {"band": 0.72}}, height=180
     )

@@ -111,7 +111,9 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
         "others": {code: _stranger(code) for code in sorted(elsewhere)},
         "columns": {name: column(rows, name) for name in columns},
         "means": {name: column(means, name) for name in ("run", "prompt", "group", "n", *FIGURES)},
-        "best": [{k: r[k] for k in ("prompt", "lang", "group", "best")} | {"at": place[r["lang"]]} for r in best],
+        "best": [
+            {k: r[k] for k in ("prompt", "lang", "group", "best", "lead")} | {"at": place[r["lang"]]} for r in best
+        ],
         "flags": {row["lang"]: {k: row[k] for k in (*FLAGS, "flagged")} for row in flags} or None,
         "rules": {name: rule for name, rule in FLAGS.items() if any(row[name] for row in flags)},
         "recalls": [
