@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 TOKEN_POLICIES = ("strict", "skip", "fallback")
 PROMPTS = ("label", "openai_en", "nllb", "auto")
 PROMPT_MODES = ("released", "clean")
+DTYPES = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,9 @@ class EvaluateConfig:
             raise ValueError(f"--prompts {self.prompts!r}: allowed are {', '.join(PROMPTS)}, or a comma list of these")
         if self.templates is not None and not {"nllb", "auto"} & set(self.prompt_sets):
             raise ValueError(f"--templates is read for --prompts nllb or auto, and --prompts is {self.prompts!r}")
-        if self.prompt_mode not in PROMPT_MODES:
-            raise ValueError(f"--prompt-mode {self.prompt_mode!r} is unknown; allowed: {', '.join(PROMPT_MODES)}")
-        if self.language_token not in TOKEN_POLICIES:
-            allowed = ", ".join(TOKEN_POLICIES)
-            raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")
+        _check_choice("--prompt-mode", self.prompt_mode, PROMPT_MODES)
+        _check_choice("--language-token", self.language_token, TOKEN_POLICIES)
+        _check_choice("--dtype", self.dtype, DTYPES)
         if self.batch_size < 1 or self.workers < 1:
             raise ValueError(f"batch size and workers must be at least 1, got {self.batch_size} and {self.workers}")
         if self.precision_sample < 0:
@@ -115,9 +114,8 @@ class RetrieveConfig:
     def __post_init__(self) -> None:
         if not self.k or min(self.k) < 1:
             raise ValueError(f"k must be whole numbers of at least 1, got {self.k}")
-        if self.language_token not in TOKEN_POLICIES:
-            allowed = ", ".join(TOKEN_POLICIES)
-            raise ValueError(f"--language-token {self.language_token!r} is unknown; allowed: {allowed}")
+        _check_choice("--language-token", self.language_token, TOKEN_POLICIES)
+        _check_choice("--dtype", self.dtype, DTYPES)
         if self.workers < 1 or self.precision_sample < 0:
             raise ValueError(
                 "workers must be at least 1, and --precision-sample 0 or a number of photos, "
@@ -128,6 +126,11 @@ class RetrieveConfig:
                 "batch size must be at least 1 and resamples at least 100, "
                 f"got {self.batch_size} and {self.n_resamples}"
             )
+
+
+def _check_choice(flag: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{flag} {value!r} is unknown; allowed: {', '.join(allowed)}")
 
 
 def help_texts(config: type) -> Callable[[str], str]:

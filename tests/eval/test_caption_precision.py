@@ -12,7 +12,7 @@ from test_precision import Rounded
 from toy import write_photo
 
 from babel_eval import precision
-from babel_eval.config import RetrieveConfig
+from babel_eval.config import EvaluateConfig, RetrieveConfig
 from babel_eval.retrieval import run
 
 N = 60
@@ -82,3 +82,9 @@ def test_a_model_in_hand_is_taken_as_it_is(place: Path) -> None:
     given = {"image_root": str(place / "photos"), "k": (1,), "n_resamples": 100, "store": str(place / "store")}
     config = RetrieveConfig("toy", str(place / "toyset.json"), str(place / "r.json"), languages="en", **given)
     assert run(config, encoder=Reading())["meta"]["precision"] == {"dtype": "fp32", "compile": False}
+
+
+@pytest.mark.parametrize("config", [EvaluateConfig, RetrieveConfig])
+def test_an_unknown_dtype_is_refused_before_anything_is_compared(config: Any) -> None:
+    with pytest.raises(ValueError, match="--dtype 'fp8' is unknown; allowed: fp32, bf16, fp16"):
+        config("conse-e5", "place", "r.json", dtype="fp8")
