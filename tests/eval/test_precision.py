@@ -114,6 +114,20 @@ def test_the_sample_is_spread_over_the_photos_and_takes_the_largest_languages(ph
     assert sample_of(None, load_labels(), ["EN"], 7).photos is None
 
 
+def test_a_run_reports_what_the_comparison_found(photos: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = {"fp32": Rounded(), "bf16": Rounded(turn=0.03)}
+    monkeypatch.setattr("babel_eval.encoders.load_encoder", lambda model, *, dtype, **_: loaded[dtype])
+    said: list[str] = []
+    config = EvaluateConfig(
+        "toy", photos, str(tmp_path / "r.json"), languages="lo", dtype="bf16", store=str(tmp_path / "s")
+    )
+    report = run(config, say=said.append, scoring=Scoring(n_resamples=100)).meta["precision"]
+    assert report["lowest_cosine"]["texts"] == pytest.approx(1 / np.sqrt(1 + 0.03**2), abs=1e-6)
+    assert (report["n_photos"], report["languages"]) == (100, ["EN", "LO"])
+    assert "bf16 against fp32 on 100 photos" in said[0]
+
+
+@pytest.mark.slow
 def test_a_run_in_bf16_reports_its_deviation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny.open_clip_folder(tmp_path / "m", {})
     for index, photo in enumerate(tiny.photos(3)):
