@@ -67,6 +67,10 @@ CONFIG: Spec = {
 }
 
 
+# The renderer's own fonts lack U+2212, and it would set a whole number with it in another one.
+_LOCALE = {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["$", ""], "minus": "-"}
+
+
 def converter() -> Any:
     """Give the renderer.
 
@@ -101,10 +105,11 @@ def draw(spec: Spec, path: Path | str, *, dark: bool = False) -> None:
     ready = {**painted({"config": CONFIG, **spec}, DARK if dark else LIGHT)}
     ready["config"] = {**ready["config"], "background": (DARK if dark else LIGHT)["paper"]}
     ready.setdefault("padding", 16)
+    given = {"vl_version": VEGA_LITE, "format_locale": _LOCALE}
     if path.suffix == ".svg":
-        data = converter().vegalite_to_svg(ready, vl_version=VEGA_LITE).encode()
+        data = converter().vegalite_to_svg(ready, **given).encode()
     elif path.suffix == ".png":
-        data = _packed(converter().vegalite_to_png(ready, vl_version=VEGA_LITE, scale=2))
+        data = _packed(converter().vegalite_to_png(ready, scale=2, **given))
     else:
         raise ValueError(f"a chart is drawn as .png or .svg, got {path}")
     with atomic_path(path) as part:

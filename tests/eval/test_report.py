@@ -167,6 +167,14 @@ def test_the_picture_of_two_models_names_them(tmp_path, decided):
     assert "language: German" in drawn
 
 
+def test_a_negative_number_in_a_picture_has_a_sign_that_its_fonts_have(tmp_path):
+    better = reference_file(tmp_path, "m", {"EN": 0.3, "DE": 0.6, "LO": 0.9}, SIZES)
+    write_page(make_report([better]), tmp_path / "out", title="t", pictures=["svg"])
+    drawn = (tmp_path / "out" / "charts" / "gap.svg").read_text(encoding="utf-8")
+    assert ">-60%<" in drawn
+    assert "\N{MINUS SIGN}" not in drawn
+
+
 def test_the_scripts_written_by_hand_stay_short():
     import babel_eval.reporting
 
