@@ -376,6 +376,7 @@ def test_the_examples_of_the_modules_run():
         assert doctest.testmod(module).failed == 0
 
 
+@pytest.mark.slow  # the examples' test loads it from there too
 def test_it_loads_by_name_from_the_folder_of_the_rooms(run_python, metric_folder):
     assert run_python(LOAD, metric_folder.parent) == "0.5"
 
