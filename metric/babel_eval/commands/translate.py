@@ -29,7 +29,8 @@ def translate_prompts(
 
     A template of which no marker survives has lost its slot, which is put at its end, as in the published file; it is
     counted here, flagged as `lost_slot` in the dataset, and left out by `evaluate --prompt-mode clean`.
-    The file is written after each language; a second run goes on with those that are missing.
+    The file is written after each language; a second run goes on with those that are missing. `evaluate --prompts nllb
+    --templates FILE` measures with it.
     """
     from rich.console import Console
 
