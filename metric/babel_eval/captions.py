@@ -130,6 +130,8 @@ def _xm3600(path: Path) -> CaptionSet:
         if "image/key" not in line:
             raise ValueError(f"{path}: line {number} has no image/key")
         texts = {k: list(v["caption"]) for k, v in line.items() if isinstance(v, dict) and "caption" in v}
+        if str(line["image/key"]) in found:
+            raise ValueError(f"{path}: line {number}: photo {line['image/key']} stands there twice")
         found[str(line["image/key"])] = texts
     return _set("xm3600" if path.stem == "captions" else path.stem, found)
 

@@ -171,6 +171,9 @@ def test_bad_sets_are_refused_with_their_place(tmp_path):
     (tmp_path / "c.jsonl").write_text('{"image/key": "k"}\nno\n', encoding="utf-8")
     with pytest.raises(ValueError, match="line 2 is no JSON"):
         load_captions(str(tmp_path / "c.jsonl"))
+    (tmp_path / "c.jsonl").write_text('{"image/key": "k"}\n{"image/key": "k"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="line 2: photo k stands there twice"):
+        load_captions(str(tmp_path / "c.jsonl"))
 
 
 def test_the_published_xtd_captions_are_read_whole(reference_data):
