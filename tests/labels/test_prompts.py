@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from babel_imagenet_dataset.prompts import PROMPT_SETS, choose, clean, fill, templates
+from babel_imagenet_dataset.prompts import PROMPT_SETS, choose, clean, fill, reported_name, templates
 from babel_imagenet_dataset.release import load_prompts
 
 
@@ -100,3 +100,15 @@ def test_clean_mode_leaves_every_published_language_most_of_its_templates():
         assert all(t.count("{}") == 1 and "  " not in t and t == t.strip() for t in of_language), code
     n_left = sum(map(len, left.templates.values()))
     assert 7200 - 310 - 60 - 60 < n_left < 7200 - 250
+
+
+def test_published_templates_are_reported_under_the_references_name_and_others_under_their_files(tmp_path):
+    assert reported_name("nllb", load_prompts()) == "nllb_dist13b_prompts"
+    assert reported_name("openai_en") == "openai_en"
+    assert reported_name("auto", load_prompts()) == "auto"
+    for name in ("mine", "label"):
+        (tmp_path / f"{name}.json").write_text('{"DE": ["ein {}"]}', encoding="utf-8")
+    assert reported_name("nllb", load_prompts(tmp_path / "mine.json")) == "mine"
+    assert reported_name("label", load_prompts(tmp_path / "mine.json")) == "label"
+    with pytest.raises(ValueError, match="give the file another name"):
+        reported_name("nllb", load_prompts(tmp_path / "label.json"))
