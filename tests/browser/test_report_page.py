@@ -44,7 +44,13 @@ def result_file(folder: Path, number: int, languages: Sequence[str], rng: np.ran
 
 def recall_file(folder: Path, number: int, rng: np.random.Generator) -> Path:
     rows = [
-        {"lang": c, "t2i_r@1": float(rng.random()), "i2t_r@1": float(rng.random())} for c in ("de", "jp", "ru", "en")
+        {
+            "lang": c,
+            "t2i_r@1": float(rng.random()),
+            "t2i_r@1_interval": [0.0123, 0.9877],
+            "i2t_r@1": float(rng.random()),
+        }
+        for c in ("de", "jp", "ru", "en")
     ]
     path = folder / "xtd" / f"m{number:02d}.json"
     path.parent.mkdir(exist_ok=True)
@@ -215,6 +221,13 @@ def test_two_models_turn_round_with_their_sign(browser, page):
     turned = before.replace("+", "−") if before[0] == "+" else before.replace("−", "+")
     assert turned != before, "two models that do not differ would show nothing"
     browser.wait_until(lambda: browser.run(read) == turned)
+
+
+def test_a_recall_stands_above_its_bounds(browser, page):
+    opened(browser, page)
+    cells = browser.run("return [...document.querySelectorAll('[data-table=recalls] td.heat')].map(x => x.innerText)")
+    assert cells and {"1.2–98.8"} == {line for cell in cells for line in cell.split("\n")[1:]}
+    assert sum("\n" in cell for cell in cells) == len(cells) / 2, "only one of the two scores has an interval"
 
 
 @pytest.mark.parametrize(("name", "view"), [("light", {}), ("dark", {"dark": True}), ("phone", {"width": 390})])

@@ -38,6 +38,16 @@ def test_short_names_keep_what_tells_models_apart():
     assert short_names(["x+peft:one/tr", "x+peft:two/tr"]) == ["x+peft:one/tr", "x+peft:two/tr"]
 
 
+def test_recalls_bring_their_bounds_along(tmp_path):
+    rows = [{"lang": "de", "t2i_r@1": 0.5, "t2i_r@1_interval": [0.4, 0.7], "i2t_r@1": 0.6}]
+    scores = read_scores(write(tmp_path / "xtd" / "r.json", "m", rows))
+    assert [(s.name, s.interval) for s in scores] == [("t2i_r@1", (0.4, 0.7)), ("i2t_r@1", None)]
+    for wrong in ([0.4], [0.4, 1.7], "0.4"):
+        path = write(tmp_path / "xtd" / "w.json", "m", [{**rows[0], "t2i_r@1_interval": wrong}])
+        with pytest.raises(ValueError, match=r"w\.json: row 0: t2i_r@1_interval is"):
+            read_scores(path)
+
+
 def test_names_of_languages_join_through_the_alias_table(tmp_path):
     files = [
         zero_shot(tmp_path / "z.json", "m", {"JA": 0.1, "TL": 0.2, "QU": 0.3, "HE": 0.4}),

@@ -33,6 +33,7 @@ class Score:
       language: BabelNet's code.
       name: prompt set of a zero-shot accuracy (`label`), else the name of the score (`t2i_r@1`).
       value: the score, a fraction 0..1 for both of our tasks.
+      interval: its bounds, where its file gives them for a recall.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Score:
     language: str
     name: str
     value: float
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def read_scores(path: Path | str, aliases: Mapping[str, str] = LANGUAGE_ALIASES)
             raise ValueError(f"{path}: row {number} has no language (`lang`)")
         found = _scores_of_row(path, number, row, meta)
         code = _code(path, f"row {number}", row["lang"], aliases)
-        scores += [Score(str(path), task, str(meta["model"]), code, name, value) for task, name, value in found]
+        model = str(meta["model"])
+        scores += [Score(str(path), task, model, code, name, value, bounds) for task, name, value, bounds in found]
     return scores
 
 
@@ -204,17 +207,29 @@ def _unjoined(task: str, prompt: str, x: Table, y: Table, gone: frozenset[str]) 
 
 def _scores_of_row(
     path: Path, number: int, row: Mapping[str, Any], meta: Mapping[str, Any]
-) -> list[tuple[str, str, float]]:
+) -> list[tuple[str, str, float, tuple[float, float] | None]]:
     if "accuracy" in row:
         if "prompt" not in row:
             raise ValueError(f"{path}: row {number} has an accuracy but no `prompt`")
-        return [("zero-shot", str(row["prompt"]), _fraction(path, number, "accuracy", row["accuracy"]))]
+        return [("zero-shot", str(row["prompt"]), _fraction(path, number, "accuracy", row["accuracy"]), None)]
     names = [name for name in row if RETRIEVAL_SCORE.fullmatch(name)]
     if not names:
         raise ValueError(f"{path}: row {number} has neither an accuracy nor a recall such as t2i_r@1")
     dataset = meta.get("dataset")
     task = dataset["name"] if isinstance(dataset, Mapping) else path.resolve().parent.name
-    return [(str(task), name, _fraction(path, number, name, row[name])) for name in names]
+    return [
+        (str(task), name, _fraction(path, number, name, row[name]), _bounds(path, number, row, f"{name}_interval"))
+        for name in names
+    ]
+
+
+def _bounds(path: Path, number: int, row: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    if row.get(name) is None:
+        return None
+    if not isinstance(row[name], list) or len(row[name]) != 2:
+        raise ValueError(f"{path}: row {number}: {name} is {row[name]!r}, two fractions 0..1 are needed")
+    low, high = (_fraction(path, number, name, bound) for bound in row[name])
+    return low, high
 
 
 def _fraction(path: Path, number: int, name: str, value: Any) -> float:

@@ -294,6 +294,8 @@ def _add_retrieval(data: ReportData, scores: Sequence[Score], n_resamples: int) 
             (s.task, s.model, s.language), {"set": s.task, "run": names[s.model], "lang": s.language}
         )
         cell[s.name] = s.value
+        if s.interval is not None:
+            cell[f"{s.name}_low"], cell[f"{s.name}_high"] = s.interval
     data.recalls.extend(cells.values())
     labels = {run.label for run in main.values()}
     own = [

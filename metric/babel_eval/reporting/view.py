@@ -99,6 +99,10 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
     columns = ["run", "prompt", "lang", *COUNTS, *(f for f in figures if any(r[f] is not None for r in rows))]
     means, best = group_means(data), best_models(data)
     elsewhere = {row["lang"] for row in data.recalls} - set(place)
+
+    def is_score(name: str) -> bool:
+        return name not in ("set", "run", "lang") and not name.endswith(("_low", "_high"))
+
     return {
         "runs": [
             {"label": run.label, "model": run.model, "rival": len(data.rivals) > 1 and run.label in data.rivals}
@@ -122,7 +126,8 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
                 "run": row["run"],
                 "lang": place.get(row["lang"], -1),
                 "code": row["lang"],
-                "scores": {k: v for k, v in row.items() if k not in ("set", "run", "lang")},
+                "scores": {k: v for k, v in row.items() if is_score(k)},
+                "bounds": {k: [row[f"{k}_low"], row[f"{k}_high"]] for k in row if f"{k}_low" in row},
             }
             for row in data.recalls
         ],

@@ -85,7 +85,7 @@ const tables = {
     const shown = rows.map(r => ({...(data.languages[r.lang] ?? data.others[r.code]), ...r}));
     const names = [...new Set(shown.flatMap(r => Object.keys(r.scores)))], tops = names.map(k => Math.max(...shown.map(r => r.scores[k] ?? 0)));
     return {rows: shown, columns: [place, column("model", r => r.run, r => `<td class="text">${esc(r.run)}</td>`, {text: true}),
-      ...names.map((k, i) => column(k.replace("_r@", " R@"), r => r.scores[k], r => heat(r.scores[k], tops[i], {show: /_r@/.test(k) ? pct : v => v ?? "–"}), {isHeat: true}))]};
+      ...names.map((k, i) => column(k.replace("_r@", " R@"), r => r.scores[k], r => heat(r.scores[k], tops[i], {show: v => (/_r@/.test(k) ? pct(v) : v ?? "–") + (r.bounds[k] ? `<small>${pct(r.bounds[k][0])}–${pct(r.bounds[k][1])}</small>` : "")}), {isHeat: true}))]};
   },
   classes() {
     const at = classes.codes.indexOf(state.language), index = classes.english.indexOf(state.class);
