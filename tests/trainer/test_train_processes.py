@@ -55,7 +55,8 @@ Command = Callable[[Path], list[str]]
 @pytest.fixture
 def command(base: Callable[[str], str], pairs_file: Path, labels_file: Path) -> Command:
     """Give the arguments of a training that writes to a folder."""
-    return lambda out: flags(base("transformers CLIP"), pairs_file, labels_file, out)
+    model = base("transformers CLIP")  # once: its weights are drawn anew each time
+    return lambda out: flags(model, pairs_file, labels_file, out)
 
 
 def test_two_processes_give_the_loss_curve_of_one(command: Command, tmp_path: Path) -> None:
