@@ -35,7 +35,9 @@ def build_base(family: str, folder: Path) -> str:
     import test_encoder_open_clip
     import test_encoder_transformers
     import tiny_models
+    import torch
 
+    torch.manual_seed(0)
     if family == "open_clip":
         return f"open_clip:{tiny_models.open_clip_folder(folder / 'base', {})}"
     if family == "open_clip XLM-R":
