@@ -7,7 +7,8 @@ Features are random and lie in a store of shards, memory-mapped as in a run; eve
 the release of 298, drawn at random. Ours goes through `ZeroShotRun`: photos are selected, decisions and ranks are found
 for the language and for English on the same classes. Texts are encoded before, and the time in `score_language`
 (figures and intervals) is measured apart and taken off. Bare: the same two products a language, in blocks of 1,024
-photos that lie ready, and their argmax. Ours and bare take turns, language by language.
+photos that lie ready, and their argmax. Ours and bare take turns, language by language. Ours compares a photo with the
+English names once, in the first language that has it, and counts in later ones those of their classes.
 """
 
 from __future__ import annotations
@@ -97,7 +98,6 @@ def measured(images: ImageFeatures, labels: LabelFile, plan: list[str]) -> Itera
     pairs = [(code, "label") for code in plan]
     features.prepare([run._texts("EN", "label"), *(texts for texts in run.plan(pairs))])  # type: ignore[misc]
     english = features.of(run._texts("EN", "label"))
-    run._english_features("label")
     figures = Stopwatch(zero_shot.score_language)
     zero_shot.score_language = figures  # type: ignore[assignment]
     for code in plan:

@@ -22,7 +22,7 @@ from babel_imagenet_dataset.languages import group
 from babel_imagenet_dataset.prompts import reported_name, templates
 from babel_imagenet_dataset.release import LabelFile, PromptFile
 from babel_zsic.classification import score_language
-from babel_zsic.nearest import NearestClass, slices
+from babel_zsic.nearest import NearestClass, SubsetRanks, slices
 
 ENGLISH = "EN"
 PHOTOS_AT_ONCE = 4096
@@ -82,7 +82,7 @@ class ZeroShotRun:
         """
         self._features, self._images, self._labels, self._prompts = features, images, labels, prompts
         self._scoring = scoring or Scoring()
-        self._english: dict[str, np.ndarray] = {}
+        self._yardsticks: dict[str, SubsetRanks] = {}
 
     def evaluate(self, plan: Sequence[tuple[str, str]]) -> Iterator[LanguageResult]:
         """Score languages one after the other; a failure of one is its result and stops no other.
@@ -172,8 +172,9 @@ class ZeroShotRun:
         if not len(chosen):
             return LanguageResult({**base, "accuracy": None, "n_images": 0, "status": "no_photos"}, None)
         true_rows = row_of[self._images.class_index[chosen]]
-        english = None if language == ENGLISH else self._english_features(prompt)[classes]
-        predicted, ranks, english_ranks = self._placed(chosen, true_rows, self._features.of(texts), english)
+        nearest = NearestClass(self._by_cosine(self._features.of(texts)))
+        yardstick = None if language == ENGLISH else self._yardstick(prompt)
+        predicted, ranks, english_ranks = self._placed(chosen, true_rows, classes, nearest, yardstick)
         scores = score_language(
             predicted,
             ranks,
@@ -188,25 +189,32 @@ class ZeroShotRun:
         return LanguageResult({**base, **scores, "status": "ok"}, predictions)
 
     def _placed(
-        self, chosen: np.ndarray, true_rows: np.ndarray, texts: np.ndarray, english: np.ndarray | None
+        self,
+        chosen: np.ndarray,
+        true_rows: np.ndarray,
+        classes: np.ndarray,
+        nearest: NearestClass,
+        yardstick: SubsetRanks | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give each chosen photo's nearest row, the rank of its true row, and that rank among the English names.
 
         Photos leave the store a stretch at a time, so that no copy of a language's photos is made.
         """
-        keeps_length = keeps_lengths(self._features.encoder)
-        ready = with_length if keeps_length else np.asarray
-        nearest, yardstick = NearestClass(ready(texts)), None if english is None else NearestClass(ready(english))
         predicted, ranks, english_ranks = np.empty((3, len(chosen)), dtype=np.int64)
         for part in slices(0, len(chosen), PHOTOS_AT_ONCE):
             photos = self._images.features[chosen[part]]
-            photos = np.pad(photos, ((0, 0), (0, 1))) if keeps_length else photos
+            photos = np.pad(photos, ((0, 0), (0, 1))) if keeps_lengths(self._features.encoder) else photos
             predicted[part], ranks[part] = nearest(photos, true_rows[part])
-            english_ranks[part] = ranks[part] if yardstick is None else yardstick.ranks(photos, true_rows[part])
-        return predicted, ranks, english_ranks
+            if yardstick is not None:
+                english_ranks[part] = yardstick(chosen[part], photos, classes[true_rows[part]], classes)
+        return predicted, ranks, ranks if yardstick is None else english_ranks
 
-    def _english_features(self, prompt: str) -> np.ndarray:
-        """Give float32 [1000, dim] of the English names under a prompt set, by class index."""
-        if prompt not in self._english:
-            self._english[prompt] = self._features.of(self._texts(ENGLISH, prompt))
-        return self._english[prompt]
+    def _by_cosine(self, class_features: np.ndarray) -> np.ndarray:
+        return with_length(class_features) if keeps_lengths(self._features.encoder) else class_features
+
+    def _yardstick(self, prompt: str) -> SubsetRanks:
+        """Give the ranks among the 1000 English names under a prompt set."""
+        if prompt not in self._yardsticks:
+            names = self._by_cosine(self._features.of(self._texts(ENGLISH, prompt)))
+            self._yardsticks[prompt] = SubsetRanks(names, len(self._images.ids))
+        return self._yardsticks[prompt]

@@ -17,6 +17,7 @@ _CACHED = 1 << 18  # scores that are looked at together: few enough to stay in a
 _PAIRS = 256  # pairs that are compared in float64 at once
 _LANES = 16  # columns are padded to a multiple of it
 _SMALL, _LARGE = 1e-20, 1e30
+_SET_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
 def unit_rows(features: Any, *, name: str = "features") -> np.ndarray:
@@ -100,7 +101,7 @@ class NearestClass:
         images, truth = self._checked(image_features, true_rows)
         predicted, ranks = np.empty(len(images), dtype=np.int64), np.empty(len(images), dtype=np.int64)
         for part, tile in self._tiles(images, truth, block):
-            predicted[part], ranks[part] = _winners(tile, self._ties), _ranks(tile, self._ties)
+            predicted[part], ranks[part] = _winners(tile, self._ties), _before(tile, self._ties)[1]
         return predicted, ranks
 
     def ranks(self, image_features: Any, true_rows: Any, *, block: int | None = None) -> np.ndarray:
@@ -108,8 +109,17 @@ class NearestClass:
         images, truth = self._checked(image_features, true_rows)
         ranks = np.empty(len(images), dtype=np.int64)
         for part, tile in self._tiles(images, truth, block):
-            ranks[part] = _ranks(tile, self._ties)
+            ranks[part] = _before(tile, self._ties)[1]
         return ranks
+
+    def before(self, image_features: Any, true_rows: Any) -> np.ndarray:
+        """Give the classes before each true one as bits (`numpy.packbits`), uint8 [n_images, ⌈n_classes / 8⌉]."""
+        images, truth = self._checked(image_features, true_rows)
+        n_classes = len(self._classes)
+        bits = np.empty((len(images), -(-n_classes // 8)), dtype=np.uint8)
+        for part, tile in self._tiles(images, truth, None):
+            bits[part] = np.packbits(_before(tile, self._ties)[0][:, :n_classes], axis=1)
+        return bits
 
     def _checked(self, image_features: Any, true_rows: Any) -> tuple[np.ndarray, np.ndarray]:
         images = as_matrix(image_features, "image_features")
@@ -142,6 +152,49 @@ class NearestClass:
             for some in slices(0, len(photos), height):
                 part = slice(rows.start + some.start, rows.start + some.stop)
                 yield part, _Tile(scores[some], slack[some], photos[some], self._classes, truth[part])
+
+
+class SubsetRanks:
+    """Ranks of true classes within any subset of the classes, such as English on the classes of each language.
+
+    Which of two classes comes first does not depend on the others: so a photo meets all classes once, whatever is asked
+    of it later. One bit a photo and class is kept.
+    """
+
+    def __init__(self, class_features: Any, n_images: int) -> None:
+        """Make room for so many photos.
+
+        Args:
+          class_features: float [n_classes, dim], one row a class.
+          n_images: number of photos.
+
+        Raises:
+          ValueError: as `NearestClass`.
+        """
+        self._nearest = NearestClass(class_features)
+        self._n_classes = len(class_features)
+        self._bits = np.zeros((n_images, -(-self._n_classes // 8)), dtype=np.uint8)
+        self._is_known = np.zeros(n_images, dtype=bool)
+
+    def __call__(self, images: np.ndarray, image_features: Any, true_rows: Any, subset: np.ndarray) -> np.ndarray:
+        """Count the classes of a subset before the true one; of equal scores the lowest row comes first.
+
+        Args:
+          images: int64 [n], which photos these are, 0 … n_images − 1; none twice.
+          image_features: float [n, dim], the same each time for the same photo.
+          true_rows: int64 [n], row of the true class in `class_features`, likewise.
+          subset: int64 [n_subset], the rows that count.
+
+        Returns:
+          int64 [n].
+        """
+        new = ~self._is_known[images]
+        if new.any():
+            self._bits[images[new]] = self._nearest.before(image_features[new], true_rows[new])
+            self._is_known[images] = True
+        counts = np.zeros(self._n_classes, dtype=bool)
+        counts[subset] = True
+        return _SET_BITS[self._bits[images] & np.packbits(counts)].sum(axis=1, dtype=np.int64)
 
 
 class _Tile(NamedTuple):
@@ -223,13 +276,13 @@ def _safe_rows(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     return narrow, np.einsum("ij,ij->i", narrow, narrow)
 
 
-def _ranks(tile: _Tile, ties: str) -> np.ndarray:
-    """Count the classes before the true one; those that float32 cannot tell from it are compared in float64."""
+def _before(tile: _Tile, ties: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mark the classes before the true one, and count them; what float32 cannot tell from it is compared in float64."""
     own = tile.own()
     above = (own + tile.slack)[:, None]
     mask = tile.scores > above
     ranks = _count_true(mask)
-    near = np.greater_equal(tile.scores, (own - tile.slack)[:, None], out=mask)
+    near = tile.scores >= (own - tile.slack)[:, None]
     unclear = np.flatnonzero(_count_true(near) - ranks > 1)  # the true class is always near itself
     if len(unclear):
         line, column, scores = tile.exact(unclear, near[unclear] & (tile.scores[unclear] <= above[unclear]))
@@ -237,8 +290,9 @@ def _ranks(tile: _Tile, ties: str) -> np.ndarray:
         own = scores[column == truth][line]  # one a photo, in the order of the photos
         first = {"first": column < truth, "pessimistic": column != truth, "optimistic": np.zeros_like(column, bool)}
         before = (scores > own) | ((scores == own) & first[ties])
+        mask[unclear[line[before]], column[before]] = True
         ranks[unclear] += np.bincount(line[before], minlength=len(unclear))
-    return ranks
+    return mask, ranks
 
 
 def _winners(tile: _Tile, ties: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from zsic_oracles import cosines, sorted_places
 
 from babel_zsic.classification import TIES, classify, unit_rows
-from babel_zsic.nearest import NearestClass
+from babel_zsic.nearest import NearestClass, SubsetRanks
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -65,6 +65,21 @@ def test_classes_made_ready_once_take_photos_in_parts_and_ranks_alone(ties):
     for part in (slice(0, 120), slice(120, 121), slice(121, 300)):
         np.testing.assert_array_equal(ready(images[part], truth[part]), [places[part] for places in expected])
         np.testing.assert_array_equal(ready.ranks(images[part], truth[part]), expected[1][part])
+
+
+@pytest.mark.parametrize("n_classes", [50, 8, 3])
+def test_ranks_within_a_subset_are_those_of_its_classes_alone(n_classes):
+    rng = np.random.default_rng(n_classes)
+    images, classes, truth = with_many_ties(rng, 64, 300, n_classes)
+    ranks = SubsetRanks(classes, len(images))
+    for _ in range(6):
+        subset = np.sort(rng.choice(n_classes, rng.integers(1, n_classes + 1), replace=False))
+        some = rng.permutation(np.flatnonzero(np.isin(truth, subset)))
+        some = some[rng.random(len(some)) < 0.7]
+        if len(some):
+            scores = images[some].astype(int) @ classes[subset].astype(int).T
+            expected = sorted_places(scores, np.searchsorted(subset, truth[some]), "first")[1]
+            np.testing.assert_array_equal(ranks(some, images[some], truth[some], subset), expected)
 
 
 @pytest.mark.parametrize("block", [1, 16, 100, 5000])
