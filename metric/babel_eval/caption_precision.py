@@ -14,7 +14,7 @@ from babel_eval.config import RetrieveConfig
 from babel_eval.correlation.joining import code_of
 from babel_eval.encoding import kept_features
 from babel_eval.images import PhotoSet
-from babel_eval.precision import ENGLISH, N_LANGUAGES, checked, lowest_cosine, some_photos
+from babel_eval.precision import ENGLISH, N_LANGUAGES, checked, report_of, some_photos
 from babel_zsic.classification import unit_rows
 
 if TYPE_CHECKING:
@@ -99,20 +99,8 @@ def compared(exact: MeasuredCaptions, other: MeasuredCaptions) -> dict[str, Any]
     for name in exact.captions:
         recalls = [_recalls(one, name) for one in (exact, other)]
         changes[name] = float(np.abs(recalls[0] - recalls[1]).max())
-    most = max(changes, key=lambda name: changes[name], default=None)
     pairs = [(exact.captions[name][0], other.captions[name][0]) for name in exact.captions]
-    return {
-        "figure": "R@1",
-        "n_photos": len(exact.images),
-        "n_texts": sum(len(one) for one, _ in pairs),
-        "languages": list(exact.captions),
-        "lowest_cosine": {
-            "photos": lowest_cosine(exact.images, other.images),
-            "texts": min((lowest_cosine(one, two) for one, two in pairs), default=1.0),
-        },
-        "largest_change": 0.0 if most is None else changes[most],
-        "largest_change_in": most,
-    }
+    return {"figure": "R@1", **report_of((exact.images, other.images), pairs, list(exact.captions), changes)}
 
 
 def _recalls(measured: MeasuredCaptions, name: str) -> np.ndarray:

@@ -190,14 +190,24 @@ def compared(exact: Measured, other: Measured) -> dict[str, Any]:
         accuracies = [_accuracy(one, code) for one in (exact, other)]
         if accuracies[0] is not None and accuracies[1] is not None:
             changes[code] = abs(accuracies[1] - accuracies[0])
-    most = max(changes, key=lambda code: changes[code], default=None)
+    return report_of((exact.images, other.images), pairs, list(exact.classes), changes)
+
+
+def report_of(
+    images: tuple[np.ndarray, np.ndarray],
+    texts: Sequence[tuple[np.ndarray, np.ndarray]],
+    languages: Sequence[str],
+    changes: Mapping[str, float],
+) -> dict[str, Any]:
+    """Give what `compared` says of features that lie side by side and of each language's change of a score."""
+    most = max(changes, key=lambda name: changes[name], default=None)
     return {
-        "n_photos": len(exact.images),
-        "n_texts": sum(len(one) for one, _ in pairs),
-        "languages": list(exact.classes),
+        "n_photos": len(images[0]),
+        "n_texts": sum(len(one) for one, _ in texts),
+        "languages": list(languages),
         "lowest_cosine": {
-            "photos": lowest_cosine(exact.images, other.images),
-            "texts": min((lowest_cosine(one, two) for one, two in pairs), default=1.0),
+            "photos": lowest_cosine(*images),
+            "texts": min((lowest_cosine(one, two) for one, two in texts), default=1.0),
         },
         "largest_change": 0.0 if most is None else changes[most],
         "largest_change_in": most,

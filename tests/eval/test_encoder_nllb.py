@@ -138,16 +138,11 @@ def nllb_folder(folder: Path, *, legacy: bool = False, **config: Any) -> Path:
 @pytest.mark.parametrize(("legacy", "images"), [(False, "clip"), (True, "clip"), (False, "siglip")])
 def test_nllb_towers_equal_open_clip_set_to_each_language(legacy: bool, images: str, tmp_path: Path) -> None:
     with tiny.small_siglip():
-        check_each_language(
-            nllb_folder(tmp_path / "nllb", legacy=legacy, **(tiny.SIGLIP if images == "siglip" else {}))
-        )
-
-
-def check_each_language(folder: Path) -> None:
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+        folder = nllb_folder(tmp_path / "nllb", legacy=legacy, **(tiny.SIGLIP if images == "siglip" else {}))
+        model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+        encoder = load_encoder(f"open_clip:{folder}", device="cpu")
     model.eval()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    encoder = load_encoder(f"open_clip:{folder}", device="cpu")
     assert encoder.uses_language
     texts = ["tench", "Schleie", "a photo of a goldfish.", "large white shark " * 12]
     for code, token in (("DE", "deu_Latn"), ("EN", "eng_Latn"), ("DE", "deu_Latn"), ("ALS", "eng_Latn")):
