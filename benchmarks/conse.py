@@ -17,7 +17,7 @@ import torch
 from babel_eval import sample
 from babel_eval.encoders import lite0
 from babel_eval.encoders.base import evaluating
-from babel_eval.encoders.batching import encode_in_batches
+from babel_eval.encoders.batching import encode_in_batches, token_batches
 from babel_eval.encoders.e5_file import E5Tokenizer, load_bert, read_e5_file
 from babel_eval.images import decode
 from babel_eval.photo_sources import find_photos
@@ -49,7 +49,9 @@ class Texts:
     def rows(self, texts: Sequence[str]) -> np.ndarray:
         ids = self._tokenizer.encode(texts)
         with evaluating(self._bert), torch.inference_mode():
-            rows = encode_in_batches([len(i) for i in ids], 384, lambda some: self._pool([ids[i] for i in some]), 4096)
+            lengths = [len(i) for i in ids]
+            batches = token_batches(lengths, 4096)
+            rows = encode_in_batches(batches, lengths, 384, lambda some: self._pool([ids[i] for i in some]))
         return unit_rows(rows)
 
     def _pool(self, ids: Sequence[Sequence[int]]) -> np.ndarray:

@@ -85,5 +85,5 @@ def test_other_errors_are_not_swallowed() -> None:
 
 def test_encoding_in_batches_keeps_the_order() -> None:
     lengths = [5, 1, 9, 3, 9, 2]
-    got = encode_in_batches(lengths, 1, Memory(2, MemoryError()), budget=27)
+    got = encode_in_batches(token_batches(lengths, 27), lengths, 1, Memory(2, MemoryError()))
     np.testing.assert_array_equal(got[:, 0], np.arange(6))

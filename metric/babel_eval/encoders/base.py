@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from babel_eval.encoders.batching import Halving, encode_in_batches
+from babel_eval.encoders.batching import Halving, encode_in_batches, token_batches
+from babel_eval.encoders.prefixes import prefix_batches
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +130,16 @@ class TorchEncoder:
         with torch.inference_mode(), autocast:
             yield
 
+    @property
+    def shares_prefixes(self) -> bool:
+        """True where beginnings that texts share are computed once: causal towers with a `tree_of`, on a CPU.
+
+        There a product takes as long as it has numbers. On a card a tree of a few hundred nodes is too small to fill
+        it, and a large one attends mostly to what it may not see.
+        """
+        fits = self.device == "cpu" and not self.compiled and self.full_length is None
+        return fits and hasattr(self.text_model, "tree_of")
+
     @cached_property
     def token_budget(self) -> int:
         """Most tokens a batch of texts holds, padding counted: on a CPU what its caches hold, else what fills a card.
@@ -207,19 +218,21 @@ class TorchEncoder:
     def encode_texts(self, texts: Sequence[str], language: str) -> np.ndarray:
         """Give raw features, float32 [n_texts, dim], of texts in the order given.
 
-        Texts of equal tokens are computed once; the rest goes through the tower in batches of like length. The tower
-        computes in evaluation mode, whatever mode it was in, and without gradients.
+        Texts of equal tokens are computed once, and so is what texts share at their start where `shares_prefixes`; else
+        they go through the tower in batches of like length. The tower computes in evaluation mode, whatever mode it was
+        in, and without gradients.
         """
         rows: dict[tuple[int, ...], int] = {}
         where = [rows.setdefault(tuple(one), len(rows)) for one in self.tokenize(texts, language)]
         distinct = list(rows)
         lengths = [max(len(one), self.full_length or 0) for one in distinct]
+        batches = prefix_batches(distinct) if self.shares_prefixes else token_batches(lengths, self.token_budget)
         with evaluating(self.text_model):
             features = encode_in_batches(
+                batches,
                 lengths,
                 self.dim,
                 lambda places: self._encode_tokens([distinct[i] for i in places]),
-                self.token_budget,
                 self._text_halving,
             )
         return features[where]
@@ -227,7 +240,12 @@ class TorchEncoder:
     def _encode_tokens(self, tokens: Sequence[Sequence[int]]) -> np.ndarray:
         forward = self._compiled_texts if self.compiled else self.forward_texts
         with self._computing():
-            return forward(*self.collate(tokens)).float().cpu().numpy()
+            if self.shares_prefixes:
+                tree = self.text_model.tree_of(tokens)  # type: ignore[operator]
+                features = self.text_model(tree.ids, tree=tree)
+            else:
+                features = forward(*self.collate(tokens))
+            return features.float().cpu().numpy()
 
 
 @contextmanager

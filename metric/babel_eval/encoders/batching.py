@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -34,20 +34,27 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def encode_in_batches(
+    batches: Iterable[list[int]],
     lengths: Sequence[int],
     dim: int,
     encode: Callable[[list[int]], np.ndarray],
-    budget: int,
     halving: Halving | None = None,
 ) -> np.ndarray:
-    """Run `encode` on token batches and give its rows in the order of `lengths`, float32 [n_texts, dim].
+    """Run `encode` on batches of positions and give its rows in the order of `lengths`, float32 [n_texts, dim].
 
     A batch that does not fit into memory is halved and tried again; `halving` remembers over calls what fits.
+
+    Args:
+      batches: every position in `lengths` exactly once.
+      lengths: number of tokens of each text.
+      dim: width of a row.
+      encode: gives one row for each position.
+      halving: what earlier calls have found to fit.
     """
     features = np.empty((len(lengths), dim), dtype=np.float32)
     halving = halving or Halving()
-    for positions in token_batches(lengths, budget):
-        features[positions] = halving.run(positions, encode, cost=max(1, lengths[positions[0]]))
+    for positions in batches:
+        features[positions] = halving.run(positions, encode, cost=max(1, *(lengths[i] for i in positions)))
     return features
 
 

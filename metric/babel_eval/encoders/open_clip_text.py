@@ -8,10 +8,13 @@ MobileCLIPs), were trained on padding and are exact at full length only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
+
+from babel_eval.encoders.prefixes import PrefixTree, prefix_tree
 
 
 class NativeText(nn.Module):
@@ -35,19 +38,33 @@ class NativeText(nn.Module):
         """True where the mask is causal and the pooled token is found by its id: padding cannot reach it."""
         return self.attn_mask is not None and self.pool in ("argmax", "eos")
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, tree: PrefixTree | None = None
+    ) -> torch.Tensor:
         """Give raw features [n_texts, dim] of ids [n_texts, length]; length is at most the context length.
 
         `attention_mask` is accepted and not needed: the tower was trained with the causal mask or with none at all.
+        With a `tree`, `input_ids` are its nodes, [1, n_nodes], and the features are those of its texts.
         """
-        length = input_ids.shape[1]
+        length = input_ids.shape[1] if tree is None else int(tree.positions.max()) + 1
         if length > self.context_length:
             raise ValueError(f"texts of {length} tokens; this tower takes at most {self.context_length}")
         dtype = self.transformer.get_cast_dtype()
-        hidden = self.token_embedding(input_ids).to(dtype) + self.positional_embedding[:length].to(dtype)
+        embedded = self.token_embedding(input_ids).to(dtype)
+        if tree is not None:
+            hidden = self.transformer(embedded + self.positional_embedding[tree.positions].to(dtype), tree.mask)
+            return self._projected(hidden[0, tree.ends])
         mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
-        hidden = self.transformer(hidden, attn_mask=mask)
-        pooled = self.ln_final(hidden[torch.arange(len(hidden), device=hidden.device), self._pooled_at(input_ids)])
+        hidden = self.transformer(embedded + self.positional_embedding[:length].to(dtype), mask)
+        return self._projected(hidden[torch.arange(len(hidden), device=hidden.device), self._pooled_at(input_ids)])
+
+    def tree_of(self, texts: Sequence[Sequence[int]]) -> PrefixTree:
+        """Lay texts out as a tree, each up to the pooled token; right where the tower is `exact_at_any_length`."""
+        ends = [int(self._pooled_at(torch.tensor([text]))) for text in texts]
+        return prefix_tree([text[: end + 1] for text, end in zip(texts, ends, strict=True)])
+
+    def _projected(self, pooled: torch.Tensor) -> torch.Tensor:
+        pooled = self.ln_final(pooled)
         if self.text_projection is None:
             return pooled
         linear = isinstance(self.text_projection, nn.Module)
