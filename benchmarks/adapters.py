@@ -6,7 +6,8 @@
     python benchmarks/adapters.py --cldr cldr --out adapter-gains --only cldr --rules strict --method lora
 
 Every flag that is not this script's own goes to the trainer. A second run goes on where the first one stopped: finished
-languages are read from their folders. The interval of a mean is a bootstrap over classes within each language.
+languages are read from their folders. In the interval of a mean a class is drawn once for all languages that have it:
+on names the image of "dog" is the same for all of them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+
+from babel_zsic.uncertainty import DIFFERENCE, cluster_sums
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "trainer"))
 
@@ -62,7 +66,7 @@ def train(flags: Sequence[str]) -> dict[str, list[Row]]:
         gains = train_adapter.one_language(config, accelerator, encoder, language, labels)
         seconds = time.perf_counter() - start
         for gain in gains:
-            n = len(changes(Path(config.output_dir) / language.lower(), gain.images))
+            n = len(changes(Path(config.output_dir) / language.lower(), gain.images).classes)
             figures = gain.before["accuracy"], gain.after["accuracy"], gain.gain, gain.interval
             tables.setdefault(gain.images, []).append((language, n, *figures, seconds))
     return {images: [*rows, mean_of(rows, Path(config.output_dir), images)] for images, rows in tables.items()}
@@ -75,26 +79,55 @@ def mean_of(rows: Sequence[Row], folder: Path, images: str) -> Row:
     return "mean", sum(row[1] for row in rows), before, after, gained, interval, sum(row[6] for row in rows)
 
 
-def changes(folder: Path, images: str) -> np.ndarray:
-    """Give the change of accuracy of each class, float [n_classes], from the two files of predictions."""
+class Changes(NamedTuple):
+    """What changed in a language, by class, in ascending order.
+
+    Attributes:
+      classes: int64 [n_classes], class indices.
+      sums: float64 [n_classes], photos that are right after less those that were right before.
+      counts: float64 [n_classes], photos.
+    """
+
+    classes: np.ndarray
+    sums: np.ndarray
+    counts: np.ndarray
+
+
+def changes(folder: Path, images: str) -> Changes:
+    """Read what changed from the two files of predictions.
+
+    Raises:
+      ValueError: they are not of the same photos in the same order.
+    """
     import pyarrow.parquet as pq
 
     from babel_adapters.measure import result_file
 
     files = [folder / result_file(when, images) for when in ("before", "after")]
     before, after = (pq.read_table(file.with_suffix(".predictions.parquet")).to_pydict() for file in files)
-    classes = np.array(before["class_index"])
+    if before["photo"] != after["photo"]:
+        raise ValueError(f"{folder}: {files[0].name} and {files[1].name} are not of the same photos")
     right = [np.array(t["predicted"]) == np.array(t["class_index"]) for t in (before, after)]
-    difference = right[1].astype(float) - right[0]
-    return np.array([difference[classes == c].mean() for c in np.unique(classes)])
+    sums, counts = cluster_sums((right[1].astype(float) - right[0])[:, None], before["class_index"])
+    return Changes(np.unique(before["class_index"]), sums[:, 0], counts)
 
 
-def mean_interval(differences: Sequence[np.ndarray], seed: int = 0) -> tuple[float, float]:
-    """Give the 95 % bootstrap interval of the mean over languages of the mean over classes."""
+def mean_interval(languages: Sequence[Changes], seed: int = 0) -> tuple[float, float]:
+    """Give the 95 % interval of the mean over languages of the change of accuracy.
+
+    A class weighs the same in all languages of a draw; each language has pseudo-classes of its own. The languages are
+    those measured, not draws from all there are.
+
+    Source: Bayesian bootstrap with the prior of paired differences, see `babel_zsic.uncertainty`.
+    """
     rng = np.random.default_rng(seed)
-    draws = [rng.choice(d, (RESAMPLES, len(d))).mean(axis=1) for d in differences]
-    low, high = np.quantile(np.mean(draws, axis=0), (0.025, 0.975))
-    return float(low), float(high)
+    weights = rng.standard_exponential((RESAMPLES, 1000), dtype=np.float32)
+    drawn = np.zeros(RESAMPLES)
+    for classes, sums, counts in languages:
+        low, high = rng.standard_gamma(DIFFERENCE.weight, (2, RESAMPLES)) * counts.mean()
+        drawn += (weights[:, classes] @ sums + high - low) / (weights[:, classes] @ counts + low + high)
+    bounds = np.quantile(drawn / len(languages), (0.025, 0.975))
+    return float(bounds[0]), float(bounds[1])
 
 
 def table(title: str, rows: Sequence[Row]) -> str:

@@ -49,14 +49,11 @@ def main() -> None:
     parser.add_argument("--baseline", type=int, default=512, help="texts for open_clip's own path")
     parser.add_argument("--batch", type=int, default=64, help="texts a batch of open_clip's own path")
     parser.add_argument("--rounds", type=int, default=8, help="turns between the two paths; medians are reported")
-    parser.add_argument("--token-budget", type=int, default=0)
     options = parser.parse_args()
 
     from babel_eval.encoders import load_encoder
 
     encoder = load_encoder(f"open_clip:{options.model}@random", device="cpu")
-    if options.token_budget:
-        encoder.token_budget = options.token_budget  # type: ignore[attr-defined]
     texts = labels_of(options.texts)
     lengths = [len(one) for one in encoder.tokenize(texts, "DE")]  # type: ignore[attr-defined]
     encoder.encode_texts(texts[:8], "DE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +71,7 @@ class PhotoRun:
         self._encoder, self._photo_set, self._store, self._team = encoder, photo_set, store, team or Team()
         self._key = image_key(encoder, photo_set)
         self._shards: dict[int, ImageFeatures] = {}
+        self._before: frozenset[int] = frozenset()
         self._end: int | None = None
         self._seen = 0
         self.n_kept = 0
@@ -91,6 +92,8 @@ class PhotoRun:
           RuntimeError: another process of the team left its share undone.
         """
         self._take_up()
+        self._team.wait()  # all have seen the same shards before the first of them adds one
+        self._before = frozenset(self._shards)
         if self._end is None or any(k not in self._shards for k in range(self._end)):
             self._encode(batch_size, workers, progress)
         self._team.wait()
@@ -150,13 +153,13 @@ class PhotoRun:
     def _missing(self) -> Iterator[int]:
         number = 0
         while self._end is None or number < self._end:
-            if number not in self._shards:
+            if number not in self._before:
                 yield number
             number += 1
 
     def _wanted(self) -> Iterator[int]:
-        """Give the missing shards that are this process's, by their number: the same whenever it is asked."""
-        return (k for k in self._missing() if k % self._team.size == self._team.rank)
+        """Give the missing shards that are this process's, by their place: the same whenever it is asked."""
+        return islice(self._missing(), self._team.rank, None, self._team.size)
 
     def _items(self) -> Iterator[Photo | Problem]:
         """Give the photos of this process's missing shards, in order."""

@@ -6,6 +6,7 @@ when they are asked for, from where they lie.
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,10 +53,14 @@ def find_photos(images: str) -> PhotoSet:
 
 
 def _in_folder(images: str, path: Path) -> PhotoSet:
-    for pattern, source in (("*.parquet", parquet), ("*.tar", tars)):
-        if files := sorted(path.glob(pattern)):
-            return source(images, files)
-    return folder(path)
+    kinds = {".parquet files": sorted(path.glob("*.parquet")), ".tar files": sorted(path.glob("*.tar"))}
+    kinds["folders of a class"] = sorted(p for p in path.iterdir() if _WNID.fullmatch(p.name) and p.is_dir())
+    there = [kind for kind, found in kinds.items() if found]
+    if len(there) > 1:
+        raise ValueError(f"--images {images!r}: holds {' and '.join(there)}; name one of them, or move them apart")
+    if kinds[".parquet files"]:
+        return parquet(images, kinds[".parquet files"])
+    return tars(images, kinds[".tar files"]) if kinds[".tar files"] else folder(path)
 
 
 def sample() -> PhotoSet:
@@ -67,16 +72,43 @@ def sample() -> PhotoSet:
 
 
 def folder(folder: Path) -> PhotoSet:
-    """Take every image file below a folder; its wnid is its folder's name, else the beginning of its own."""
+    """Take every image file below a folder, links followed; its wnid is its folder's name, else its own beginning.
+
+    Raises:
+      OSError: a folder cannot be read.
+    """
     found: list[Photo | Problem] = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
-        name, stat = path.relative_to(folder).as_posix(), path.stat()
-        wnid = _wnid_of(path.parent.name, path.name)
-        if wnid is None:
+    for path in sorted(_files_below(folder)):
+        name, wnid = path.relative_to(folder).as_posix(), _wnid_of(path.parent.name, path.name)
+        if path.is_dir():
+            found.append(Problem(name, "a link to a folder that is read already under another name"))
+        elif path.suffix.lower() not in SUFFIXES:
+            continue
+        elif not path.exists():
+            found.append(Problem(name, "a link that leads nowhere"))
+        elif wnid is None:
             found.append(Problem(name, "neither its folder nor its name begins with a wnid such as n01440764"))
         else:
+            stat = path.stat()
             found.append(_with_class(name, wnid, "", f"{stat.st_size} {stat.st_mtime_ns}", path.read_bytes))
     return _listed(str(folder), found)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Give every file below a folder, and of folders that are met a second time by a link, the folder itself."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        folders.sort()
+        if (real := Path(place).resolve()) in seen:
+            folders.clear()
+            yield Path(place)
+            continue
+        seen.add(real)
+        yield from (Path(place) / file for file in files)
 
 
 def tars(images: str, files: Sequence[Path]) -> PhotoSet:
@@ -90,7 +122,9 @@ def tars(images: str, files: Sequence[Path]) -> PhotoSet:
     found: list[Photo | Problem] = []
     for file in files:
         stamp = f"{file.stat().st_size} {file.stat().st_mtime_ns}"
-        for name, (offset, size), label in _tar_index(file):
+        members, problems = _tar_index(file)
+        found += [Problem(f"{file.name}/{problem.photo}".rstrip("/"), problem.why) for problem in problems]
+        for name, (offset, size), label in members:
             photo, read = f"{file.name}/{name}", _slice_reader(file, offset, size)
             value = label if label is not None else _wnid_of(PurePosixPath(name).parent.name, PurePosixPath(name).name)
             if value is None:
@@ -226,7 +260,9 @@ def _agreeing(names: tuple[str, ...]) -> int:
     return sum(bool(known & set(re.split(r"\s*,\s*", name.lower()))) for known, name in pairs)
 
 
-def _bytes_of(cell: Mapping[str, Any]) -> bytes:
+def _bytes_of(cell: Mapping[str, Any] | None) -> bytes:
+    if cell is None or (cell["bytes"] is None and not cell["path"]):
+        raise ValueError("there is no photo in this row")
     return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
 
 
@@ -254,10 +290,14 @@ class _ParquetReader:
         return cell if isinstance(cell, bytes) else _bytes_of(cell)
 
 
-def _tar_index(file: Path) -> Iterator[tuple[str, tuple[int, int], Any]]:
-    """Give each image's name, place and class mark; a sample is what shares a name up to its first dot."""
+def _tar_index(file: Path) -> tuple[list[tuple[str, tuple[int, int], Any]], list[Problem]]:
+    """Give each image's name, place and class mark, and the images that are no sample's photo.
+
+    A sample is what shares a name up to its first dot.
+    """
     images: dict[str, tuple[str, tuple[int, int]]] = {}
     labels: dict[str, Any] = {}
+    problems: list[Problem] = []
     try:
         with tarfile.open(file, "r:") as tar:
             for member in tar:
@@ -266,15 +306,29 @@ def _tar_index(file: Path) -> Iterator[tuple[str, tuple[int, int], Any]]:
                 key = f"{path.parent}/{stem}"
                 if not member.isfile() or not dot:
                     continue
-                if f".{extension.lower()}" in SUFFIXES:
+                if f".{extension.lower()}" in SUFFIXES and key in images:
+                    problems.append(Problem(member.name, f"its sample has a photo already, {images[key][0]}"))
+                elif f".{extension.lower()}" in SUFFIXES:
                     images[key] = member.name, (member.offset_data, member.size)
+                elif path.suffix.lower() in SUFFIXES:
+                    problems.append(
+                        Problem(member.name, "no photo of a sample: those are named KEY.jpg, one dot alone")
+                    )
                 elif extension == "cls" and (content := tar.extractfile(member)) is not None:
                     text = content.read(64).decode("ascii", "replace").strip()
                     labels[key] = int(text) if text.isdecimal() else text
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"{file}: cannot be read as a tar ({error})") from error
-    for key, (name, place) in images.items():
-        yield name, place, labels.get(key)
+    if not _ends_as_a_tar(file):
+        problems.append(Problem("", "ends without a tar's end mark: it may be cut short, and photos be missing"))
+    return [(name, place, labels.get(key)) for key, (name, place) in images.items()], problems
+
+
+def _ends_as_a_tar(file: Path) -> bool:
+    """Say whether a file ends with the two empty blocks that end a tar."""
+    with open(file, "rb") as tar:
+        tar.seek(max(0, file.stat().st_size - 1024))
+        return tar.read() == bytes(1024)
 
 
 def _slice_reader(file: Path, offset: int, size: int) -> Callable[[], bytes]:

@@ -8,6 +8,7 @@ written as soon as it is known; while a run is under way its decisions lie as on
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 import shutil
@@ -135,8 +136,9 @@ class ResultWriter:
         self.path = Path(path)
         self._parts = parts_path(self.path)
         self._place = {key: place for place, key in enumerate(plan)}
-        self._is_finished = False
+        self._kept: dict[tuple[str, str], list[int]] = {}
         self.results = Results(plain(meta), path=self.path)
+        self._sweep()
         if self.path.exists() and resume:
             self._take_up(read_results(self.path))
             return
@@ -146,17 +148,22 @@ class ResultWriter:
         predictions_path(self.path).unlink(missing_ok=True)
         self._write()
 
+    def _sweep(self) -> None:
+        """Remove what a killed run had begun to write beside its files."""
+        for target in (self.path, predictions_path(self.path)):
+            for begun in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+                begun.unlink(missing_ok=True)
+
     def _take_up(self, old: Results) -> None:
         keys = (set(old.meta) | set(self.results.meta)) - PASSING
         other = sorted(k for k in keys if old.meta.get(k) != self.results.meta.get(k))
         if other:
             listed = "; ".join(f"{k}: {old.meta.get(k)!r} there, {self.results.meta.get(k)!r} now" for k in other)
             raise ValueError(f"{self.path} cannot be resumed, it was made with other settings ({listed})")
-        finished = predictions_path(self.path).exists() and not self._parts.exists()
-        kept = [r for r in old.rows if finished or self._part(r["lang"], r["prompt"]).exists()]
-        self.results.rows, self.results.failures = kept, []
+        self._kept = _row_groups(predictions_path(self.path))
+        known = [r for r in old.rows if (r["lang"], r["prompt"]) in self._kept or self._part(r).exists()]
+        self.results.rows, self.results.failures = known, []
         self.results.meta.update((k, v) for k, v in old.meta.items() if k in PASSING)
-        self._is_finished = finished
 
     @property
     def parts(self) -> Path:
@@ -171,8 +178,7 @@ class ResultWriter:
         """Write a row, and its decisions before it."""
         import pyarrow.parquet as pq
 
-        part = self._part(row["lang"], row["prompt"])
-        with atomic_path(part) as path:
+        with atomic_path(self._part(row)) as path:
             pq.write_table(_table(row["lang"], row["prompt"], predictions), path, compression="zstd")
         self.results.rows.append(plain(row))
         self._write()
@@ -188,23 +194,47 @@ class ResultWriter:
 
         self.results.meta.update(plain(meta))
         self._write()
-        if self._is_finished:
-            return
-        with atomic_path(predictions_path(self.path)) as path, pq.ParquetWriter(path, _schema()) as writer:
-            for row in self.results.rows:
-                writer.write_table(pq.read_table(self._part(row["lang"], row["prompt"]), schema=_schema()))
-        gone = self._parts.with_suffix(".gone")
-        os.replace(self._parts, gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        target = predictions_path(self.path)
+        if not target.exists() or any(self._part(row).exists() for row in self.results.rows):
+            with atomic_path(target) as path, pq.ParquetWriter(path, _schema()) as writer:
+                for row in self.results.rows:
+                    writer.write_table(self._decisions(row))
+        if self._parts.exists():
+            gone = self._parts.with_suffix(".gone")
+            os.replace(self._parts, gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
-    def _part(self, language: str, prompt: str) -> Path:
-        return self._parts / f"{prompt}.{language}.parquet"
+    def _decisions(self, row: Mapping[str, Any]) -> Any:
+        """Give a row's decisions, from this run's part or from the file that an earlier, finished run wrote."""
+        import pyarrow.parquet as pq
+
+        if self._part(row).exists():
+            return pq.read_table(self._part(row), schema=_schema())
+        groups = self._kept[row["lang"], row["prompt"]]
+        return pq.ParquetFile(predictions_path(self.path)).read_row_groups(groups).cast(_schema())
+
+    def _part(self, row: Mapping[str, Any]) -> Path:
+        return self._parts / f"{row['prompt']}.{row['lang']}.parquet"
 
     def _write(self) -> None:
         for rows in (self.results.rows, self.results.failures):
             rows.sort(key=lambda row: self._place[row["lang"], row["prompt"]])
         r = self.results
         write_json(self.path, {"meta": plain(r.meta), "results": r.rows, "failures": r.failures})
+
+
+def _row_groups(path: Path) -> dict[tuple[str, str], list[int]]:
+    """Give the numbers of the row groups of a file of decisions, by language and prompt set; {} where it is missing."""
+    import pyarrow.parquet as pq
+
+    groups: dict[tuple[str, str], list[int]] = {}
+    if path.exists():
+        file = pq.ParquetFile(path)
+        for number in range(file.num_row_groups):
+            first = file.read_row_group(number, ["lang", "prompt"]).slice(0, 1).to_pylist()
+            for row in first:
+                groups.setdefault((row["lang"], row["prompt"]), []).append(number)
+    return groups
 
 
 def _schema() -> Any:

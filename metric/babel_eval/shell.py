@@ -1,7 +1,8 @@
-"""The edge of every program: what a user did wrong is one line, not a traceback."""
+"""The edge of every program: what a user did wrong is one line, not a traceback, and so is a warning."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,8 @@ def guard(run: Callable[[], int | None], stopped: str = "stopped") -> int:
       the program's own code; 2 after bad input or an operating system's refusal, with one line on stderr; 130 after
       Ctrl-C. With BABEL_TRACEBACK set, bad input raises instead.
     """
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         return run() or 0
     except USER_ERRORS as error:

@@ -121,7 +121,7 @@ class FeatureStore:
         try:
             with atomic_path(self.folder / ".writable") as part:
                 part.write_bytes(b"x")
-            (self.folder / ".writable").unlink()
+            (self.folder / ".writable").unlink(missing_ok=True)  # other processes check at the same moment
         except OSError as error:
             why = error.strerror or str(error)
             raise OSError(

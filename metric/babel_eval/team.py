@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 T = TypeVar("T")
+# How long one process waits for the slowest, whose last shard may take an hour on a CPU; torch gives up after half.
+PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def find_team() -> Team:
 
     # `PartialState` does not read the variable itself, and without it takes every process for the only one.
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    state = PartialState(cpu=on_cpu)
+    state = PartialState(cpu=on_cpu, timeout=PATIENCE)
     if state.num_processes != size:
         raise RuntimeError(
             f"the launcher started {size} processes and accelerate found {state.num_processes}; on CPUs set "

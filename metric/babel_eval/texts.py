@@ -200,7 +200,9 @@ class ClassFeatures:
         """
         texts = [template.replace("{}", label) for label in chunk.labels for template, _ in chunk.templates]
         self.n_texts += len(texts)
-        rows, raw = self.encoder.encode_texts(texts, chunk.language), keeps_lengths(self.encoder)
+        raw, names = keeps_lengths(self.encoder), [label for label in chunk.labels for _ in chunk.templates]
+        marked = {"names": names} if self.encoder.uses_language else {}
+        rows = self.encoder.encode_texts(texts, chunk.language, **marked)
         weights = np.array([weight for _, weight in chunk.templates], dtype=np.float32)
         features = (rows if raw else unit_rows(rows)).reshape(len(chunk.labels), len(weights), -1)
         means = np.einsum("ltd,t->ld", features, weights / weights.sum())

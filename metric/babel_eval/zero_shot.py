@@ -6,7 +6,7 @@ Source: Geigle et al. 2023 (arXiv:2306.08658), section 3; the figures beside acc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -121,8 +121,9 @@ class ZeroShotRun:
             return self._failed(key, error)
 
     def _encoded(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult | None:
-        """Encode a language's texts; give its failure where the encoder refuses them."""
+        """Encode a language's texts; give its failure where the encoder refuses them, or the script of its labels."""
         try:
+            self._token_use(key[0])
             self._features.ensure(texts)
         except ValueError as error:
             return self._failed(key, error)
@@ -142,16 +143,17 @@ class ZeroShotRun:
         n_classes = len(self._labels.languages[language].labels)
         prompt_set = reported_name(prompt, self._prompts)
         row = {"lang": language, "prompt": prompt_set, "num_classes": n_classes, "group": group(n_classes)}
-        token_use = getattr(self._features.encoder, "token_use", None)
-        return {**row, **({} if token_use is None else self._token_use(token_use, language))}
-
-    def _token_use(self, token_use: Callable[[Sequence[str], str], str | None], language: str) -> dict[str, str]:
-        """Give how the tokenizer saw the language, where it must know it (NLLB)."""
         try:
-            use = token_use(self._labels.languages[language].labels, language)
+            use = self._token_use(language)
         except ValueError:  # refused or skipped by policy: the row's status says so
-            return {}
-        return {} if use is None else {"language_token": use}
+            use = None
+        return row if use is None else {**row, "language_token": use}
+
+    def _token_use(self, language: str) -> str | None:
+        """Say how the tokenizer saw the language's labels, where it must know the language (NLLB)."""
+        token_use = getattr(self._features.encoder, "token_use", lambda *_: None)
+        use: str | None = token_use(self._labels.languages[language].labels, language)
+        return use
 
     def _scored(self, key: tuple[str, str], texts: ClassTexts) -> LanguageResult:
         """Score a language; a language of which a folder of features has no file is a failure of its own."""

@@ -40,6 +40,32 @@ babel_eval.encoders.load_encoder = lambda *a, **k: encoder
 cli.main()
 """
 
+# The real command line with small shares, which writes down what each process has encoded.
+COUNTING = """
+import json, os
+import babel_eval.encoding, babel_eval.store, babel_eval.texts
+from babel_eval import cli
+from babel_eval.encoders.base import TorchEncoder
+babel_eval.store.SHARD = babel_eval.encoding.SHARD = 8
+babel_eval.texts.TEXTS_AT_ONCE = 128
+seen = {"_encode_pixels": 0, "_encode_tokens": 0}
+
+def counted(method):
+    compute = getattr(TorchEncoder, method)
+    def count(self, some):
+        seen[method] += len(some)
+        return compute(self, some)
+    setattr(TorchEncoder, method, count)
+
+for method in seen:
+    counted(method)
+try:
+    cli.main()
+finally:
+    with open(os.environ["SEEN"] + os.environ.get("RANK", "0"), "w") as file:
+        json.dump(seen, file)
+"""
+
 
 def environment() -> dict[str, str]:
     return {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
@@ -70,6 +96,27 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
     assert content(tmp_path / "two.json") == content(tmp_path / "one.json")
     tables = [pq.read_table(tmp_path / f"{name}.predictions.parquet") for name in ("one", "two")]
     assert tables[0].equals(tables[1])
+
+
+@pytest.mark.slow
+def test_each_of_two_processes_encodes_its_share(tmp_path: Path) -> None:
+    model = tiny.open_clip_folder(tmp_path / "model", {})
+    for index in range(0, 1000, 20):
+        write_photo(tmp_path / "photos" / wnids()[index] / "x.png", index)
+    (tmp_path / "script.py").write_text(COUNTING)
+    options = [str(tmp_path / "script.py"), "evaluate", "--model", f"open_clip:{model}", "--languages", LANGUAGES]
+    options += ["--images", str(tmp_path / "photos"), "--device", "cpu"]
+    for launcher, name in ((TORCHRUN, "two"), ([sys.executable], "one")):
+        places = ["--out", str(tmp_path / f"{name}.json"), "--store", str(tmp_path / name)]
+        seen = {**environment(), "SEEN": str(tmp_path / f"{name}-")}
+        done = subprocess.run([*launcher, *options, *places], env=seen, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, *two = (json.loads((tmp_path / name).read_text()) for name in ("one-0", "two-0", "two-1"))
+    for work, n in one.items():
+        shares = [rank[work] for rank in two]
+        assert sum(shares) == n, f"{work}: nothing twice, nothing left out"
+        assert min(shares) > n / 4, f"{work}: each does a share"
+    assert content(tmp_path / "two.json") == content(tmp_path / "one.json")
 
 
 @pytest.mark.slow

@@ -73,6 +73,19 @@ def test_every_command_is_read_by_its_program(page: str, monkeypatch: pytest.Mon
     assert len(found) >= {"paper.md": 12, "scaling.md": 5}[page]
 
 
+@pytest.mark.parametrize("page", ["paper.md", "scaling.md"])
+def test_every_variable_is_set_on_its_page(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    used = set(re.findall(r"\$\{?(\w+)", text))
+    given = set(re.findall(r"^\s*(\w+)=", text, re.M)) | set(re.findall(r"\bfor (\w+) in", text))
+    told = {"CAPTIONS", "MODEL", "RANK"} | {name for name in used if name.startswith("SLURM_")}
+    assert used - given <= told, "a command would run with an empty word in its place"
+    assert {name for name in told & used if f"`{name}`" not in text and not name.startswith("SLURM_")} <= {
+        "MODEL",
+        "RANK",
+    }
+
+
 def test_runs_of_298_languages_ask_for_no_templates_that_a_language_lacks() -> None:
     """`nllb` for all 298 would fail for the 208 languages without templates; `auto` takes their bare labels."""
     pages = [parts for page in ("paper.md", "scaling.md") for parts in commands(page)]

@@ -13,9 +13,10 @@ import tiny_models as tiny
 import torch
 from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
 
-from babel_eval.encoders import load_encoder
+from babel_eval.encoders import load_encoder, open_clip_models
 from babel_eval.encoders.base import LanguageSkipped
 from babel_eval.encoders.nllb import TOKENS, LanguageTokens, is_off_script, script_of, token_of
+from babel_eval.texts import ClassFeatures, ClassTexts
 from babel_imagenet_dataset.languages import codes, language
 
 # Varieties that NLLB has for what ISO 639 calls a macrolanguage or a group, and two spellings of a language.
@@ -103,6 +104,12 @@ def test_scripts_that_do_not_agree_are_counted() -> None:
     assert str(LanguageTokens().use(["риба", "riba", "пас"], "SR")) == "native: srp_Cyrl; 1 labels in another script"
 
 
+def test_santali_is_written_in_ol_chiki_whatever_its_token_is_called() -> None:
+    labels = ["ᱦᱟᱹᱛᱤ", "ᱠᱩᱞ"]
+    assert str(LanguageTokens("strict").use(labels, "SAT")) == "native: sat_Beng"
+    assert is_off_script("হাতি", "sat_Beng")
+
+
 def test_policies_for_languages_without_a_token() -> None:
     texts = ["Schlei", "Hecht"]
     assert LanguageTokens("fallback").of(texts, "ALS") == ["eng_Latn", "eng_Latn"]
@@ -111,9 +118,10 @@ def test_policies_for_languages_without_a_token() -> None:
         LanguageTokens("skip").of(texts, "ALS")
     with pytest.raises(ValueError, match="ALS"):
         LanguageTokens("strict").of(texts, "ALS")
-    with pytest.raises(ValueError, match="script"):
-        LanguageTokens("strict").of(["riba", "pas", "нос"], "SR")
-    assert LanguageTokens("strict").of(["riba", "пас", "нос"], "SR") == ["srp_Cyrl"] * 3
+    with pytest.raises(ValueError, match="2 of 3 labels are not in the script"):
+        LanguageTokens("strict").use(["riba", "pas", "нос"], "SR")
+    assert str(LanguageTokens("strict").use(["riba", "пас", "нос"], "SR")).startswith("native: srp_Cyrl")
+    assert LanguageTokens("strict").of(["a photo of a пас", "a photo of a нос"], "SR") == ["srp_Cyrl"] * 2
     with pytest.raises(ValueError, match="strict, skip, fallback"):
         LanguageTokens("guess")
 
@@ -165,6 +173,34 @@ def test_each_chinese_label_has_its_own_token(tmp_path: Path) -> None:
     )
     assert names == ["zho_Hans", "zho_Hant"]
     assert encoder.token_use(["虎鲸", "大白鯊"], "ZH") == "native: zho_Hans 1, zho_Hant 1"
+
+
+@pytest.mark.parametrize(
+    ("language", "label", "template", "token"),
+    [
+        ("KU", "kew", "وێنەیەکی زۆر  {} .", "kmr_Latn"),
+        ("ZH", "鹎科", "照片裡有許多 {} ", "zho_Hans"),
+        ("ZH", "虎鯨", "a photo of a {}.", "zho_Hant"),
+        ("SH", "риба", "a photo of a {}.", "srp_Cyrl"),
+    ],
+)
+def test_the_name_in_a_prompt_says_its_token_as_the_row_does(
+    language: str, label: str, template: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load_encoder(f"open_clip:{nllb_folder(tmp_path / 'nllb')}", device="cpu")
+    seen: list[str] = []
+    put = open_clip_models.marked_ids
+    monkeypatch.setattr(
+        open_clip_models,
+        "marked_ids",
+        lambda tokenizer, texts, tokens: (seen.extend(tokens), put(tokenizer, texts, tokens))[1],
+    )
+    texts = ClassTexts(language, (label,), ((template, 1), ("{}", 2)), "nllb", (0,))
+    features = ClassFeatures(encoder)
+    features.plan([texts])
+    features.ensure(texts)
+    assert seen == [token, token]
+    assert encoder.token_use([label], language) == f"native: {token}"
 
 
 def test_the_policy_comes_with_the_model(tmp_path: Path) -> None:

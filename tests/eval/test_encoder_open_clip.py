@@ -54,6 +54,22 @@ def xlm_v_text(folder: Path) -> dict[str, Any]:
     }
 
 
+def eos_text(folder: Path) -> dict[str, Any]:
+    """A causal tower that pools the end token, with a tokenizer that pads with that token too."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = tiny.unigram_tokenizer(("<s>", "</s>", "<unk>"), "<s> $A </s>")
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokens, **names).save_pretrained(folder)
+    return {
+        "context_length": 40,
+        "vocab_size": tokens.get_vocab_size(),
+        "hf_tokenizer_name": str(folder),
+        "pool_type": "eos",
+        "eos_id": 1,
+    }
+
+
 def xlm_roberta_text(folder: Path) -> dict[str, Any]:
     tokenizer = tiny.roberta_tokenizer(folder)
     tiny.xlm_roberta_config(folder, len(tokenizer))
@@ -87,6 +103,7 @@ TOWERS = {
         False,
     ),
     "xlm-v, causal": (xlm_v_text, {}, True),
+    "padded with its end": (eos_text, {}, False),
     "siglip": (siglip_text, tiny.SIGLIP, False),
     "xlm-r": (xlm_roberta_text, {}, True),
     "mt5": (mt5_text, {}, True),
@@ -108,14 +125,20 @@ def small_towers() -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("shares", [True, False], ids=["sharing beginnings", "padded"])
 @pytest.mark.parametrize("kind", TOWERS)
-def test_features_equal_open_clips_own_forward_pass(kind: str, tmp_path: Path) -> None:
+def test_features_equal_open_clips_own_forward_pass(
+    kind: str, shares: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways: beginnings shared on a CPU, and padded to the batch as on cards, under `--compile` and in training."""
     make_text, config, is_cut = TOWERS[kind]
     tmp_path.joinpath("model").mkdir()
     folder = tiny.open_clip_folder(tmp_path / "model", make_text(tmp_path / "model"), **config)
     texts = list(tiny.TEXTS)
     _, images, expected = plain(folder, texts)
     encoder = load_encoder(f"open_clip:{folder}", device="cpu")
+    if not shares:
+        monkeypatch.setattr(type(encoder), "shares_prefixes", False)
     if kind == "siglip":
         assert type(encoder._clip.visual.trunk.attn_pool).__name__ == "AttentionPoolLatent"
     assert isinstance(encoder, Encoder)

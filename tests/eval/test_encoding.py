@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from toy import ToyEncoder, one_by_one, write_photo
 
 from babel_eval import encoding, store
 from babel_eval.encoding import PhotoRun
-from babel_eval.images import Photo, PhotoSet, Problem
+from babel_eval.images import ImageFeatures, Photo, PhotoSet, Problem
 from babel_eval.photo_sources import find_photos
 from babel_eval.store import FeatureStore, Rows, mapped
 from babel_eval.team import Team
@@ -104,20 +106,36 @@ def test_damaged_and_foreign_shards_are_made_again(harm: str, tmp_path: Path, ca
     assert harm == "gone" or "made again" in caplog.text
 
 
-def test_two_processes_share_the_photos_and_get_the_same(tmp_path: Path) -> None:
+def together(encoders: list[ToyEncoder], photos: PhotoSet, folder: Path) -> list[ImageFeatures]:
+    """Two processes of one run, as threads."""
+    meeting = threading.Barrier(2, timeout=30)
+    teams = [Team(rank, 2, barrier=meeting.wait) for rank in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        runs = [PhotoRun(e, photos, FeatureStore(folder), t) for e, t in zip(encoders, teams, strict=True)]
+        return list(pool.map(lambda run: run.features(batch_size=3), runs))
+
+
+@pytest.mark.parametrize("kind", ["listed", "stream"])
+def test_two_processes_share_the_photos_and_get_the_same(kind: str, tmp_path: Path) -> None:
     photos = photo_set(tmp_path, 14)
     whole = one_by_one(photos)
     encoders = [ToyEncoder({}), ToyEncoder({})]
-    runs: list[PhotoRun] = []
-
-    def other_first() -> None:  # the leader waits until the other has done its share
-        if len(runs) == 1:
-            runs.append(PhotoRun(encoders[1], photos, FeatureStore(tmp_path / "s"), Team(1, 2)))
-            runs[1].features(batch_size=3)
-
-    runs.append(PhotoRun(encoders[0], photos, FeatureStore(tmp_path / "s"), Team(0, 2, barrier=other_first)))
-    check(runs[0].features(batch_size=3), whole)
+    for images in together(encoders, as_stream(photos) if kind == "stream" else photos, tmp_path / "s"):
+        check(images, whole)
     assert [encoder.photos_seen for encoder in encoders] == [7, 7]
+
+
+def test_what_is_missing_after_a_stop_is_shared_whosever_it_was(tmp_path: Path) -> None:
+    photos = photo_set(tmp_path, 15)
+    whole = one_by_one(photos)
+    together([ToyEncoder({}), ToyEncoder({})], photos, tmp_path / "s")
+    for number in (1, 3):  # both were the second process's
+        [shard] = (tmp_path / "s").glob(f"*/*{number}.safetensors")
+        shard.unlink()
+    encoders = [ToyEncoder({}), ToyEncoder({})]
+    for images in together(encoders, photos, tmp_path / "s"):
+        check(images, whole)
+    assert [encoder.photos_seen for encoder in encoders] == [4, 4]
 
 
 def test_a_share_that_was_not_done_is_said(tmp_path: Path) -> None:

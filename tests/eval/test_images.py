@@ -26,6 +26,23 @@ def test_flat_files_are_named_by_wnid(tmp_path):
     assert [p.class_index for p in find_photos(str(tmp_path)).photos] == [0, 278, 999]
 
 
+def test_links_are_followed_and_what_they_hide_is_listed(tmp_path):
+    data, photos = tmp_path / "data", tmp_path / "photos"
+    write_photo(data / "fish" / "x.png", 0)
+    write_photo(photos / wnids()[1] / "y.png", 1)
+    (photos / wnids()[0]).symlink_to(data / "fish")  # the usual way to make a subset
+    (photos / wnids()[1] / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (photos / wnids()[1] / "round").symlink_to(photos)
+    (photos / "twice").symlink_to(data / "fish")
+    found = find_photos(str(photos))
+    assert [(p.id, p.class_index) for p in found.photos] == [(f"{wnids()[0]}/x.png", 0), (f"{wnids()[1]}/y.png", 1)]
+    assert {p.photo: p.why for p in found.problems} == {
+        f"{wnids()[1]}/gone.png": "a link that leads nowhere",
+        f"{wnids()[1]}/round": "a link to a folder that is read already under another name",
+        "twice": "a link to a folder that is read already under another name",
+    }
+
+
 def test_a_folder_called_by_a_number_is_no_class(tmp_path):
     write_photo(tmp_path / "10" / "x.jpg", 10)
     write_photo(tmp_path / "n01440764" / "y.jpg", 0)

@@ -73,11 +73,45 @@ def test_a_tar_that_is_none_or_is_cut_short_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "b.tar", {"n01440764_1.png": png(0), "n01440764_2.png": png(0)})
     data = (tmp_path / "b.tar").read_bytes()
     (tmp_path / "b.tar").write_bytes(data[:1024])  # the second photo's header is gone
-    assert [p.id for p in find_photos(str(tmp_path / "b.tar")).photos] == ["b.tar/n01440764_1.png"]
+    photos = find_photos(str(tmp_path / "b.tar"))
+    assert [p.id for p in photos.photos] == ["b.tar/n01440764_1.png"]
+    assert [(p.photo, "cut short" in p.why) for p in photos.problems] == [("b.tar", True)]
 
 
-def parquet_folder(folder: Path, classes: list[int | None]) -> str:
-    """A dataset as the Hub has it, in two files."""
+def test_images_of_a_tar_that_are_no_samples_photo_are_listed(tmp_path: Path) -> None:
+    members = {
+        "n01440764_1.jpg": png(0),
+        "n01440764_1.v2.jpg": png(0),
+        "n01440764_1.png": png(0),
+        "n01440764_2.txt": b"t",
+    }
+    write_tar(tmp_path / "a.tar", members)
+    photos = find_photos(str(tmp_path / "a.tar"))
+    assert [p.id for p in photos.photos] == ["a.tar/n01440764_1.jpg"]
+    assert {p.photo: p.why for p in photos.problems} == {
+        "a.tar/n01440764_1.v2.jpg": "no photo of a sample: those are named KEY.jpg, one dot alone",
+        "a.tar/n01440764_1.png": "its sample has a photo already, n01440764_1.jpg",
+    }
+
+
+def test_a_folder_of_more_than_one_kind_is_refused(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", {"n01440764_1.png": png(0)})
+    (tmp_path / "n01440764").mkdir()
+    with pytest.raises(ValueError, match=r"\.tar files and folders of a class; name one of them"):
+        find_photos(str(tmp_path))
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_row_without_a_photo_is_listed_and_stops_nothing(streamed: bool, tmp_path: Path) -> None:
+    name = parquet_folder(tmp_path / "d", [1, 2, 3, 4], empty=2)
+    images = name if streamed else str(tmp_path / "d")
+    found = PhotoRun(ToyEncoder({}), find_photos(images), None).features()
+    assert found.class_index.tolist() == [1, 2, 4]
+    assert [(p.photo, p.why) for p in found.problems] == [("row 2", "cannot be read: there is no photo in this row")]
+
+
+def parquet_folder(folder: Path, classes: list[int | None], empty: int | None = None) -> str:
+    """A dataset as the Hub has it, in two files; one row may lack its photo."""
     from datasets import ClassLabel, Dataset, Features
     from datasets import Image as ImageFeature
 
@@ -87,7 +121,9 @@ def parquet_folder(folder: Path, classes: list[int | None]) -> str:
     folder.mkdir()
     half = len(classes) // 2
     for number, some in enumerate((classes[:half], classes[half:])):
-        cells = [{"bytes": png(c or 0), "path": None} for c in some]
+        cells = [
+            None if row + half * number == empty else {"bytes": png(c or 0), "path": None} for row, c in enumerate(some)
+        ]
         dataset = Dataset.from_dict({"image": cells, "label": some}, features=features)
         dataset.to_parquet(str(folder / f"validation-{number:05}-of-00002.parquet"))
     return f"hf:{folder}:validation"

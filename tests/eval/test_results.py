@@ -92,6 +92,50 @@ def test_resuming_a_finished_file_changes_nothing(tmp_path):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_a_finished_run_with_a_failure_stays_finished_however_often_it_is_resumed(tmp_path):
+    writer = ResultWriter(tmp_path / "r.json", {}, PLAN)
+    writer.add(row("DE"), predictions())
+    writer.fail({"lang": "SW", "prompt": "label", "status": "no_photos"})
+    writer.finish(finished="then")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    for _ in range(2):
+        again = ResultWriter(tmp_path / "r.json", {}, PLAN[:2], resume=True)
+        assert again.done("DE", "label")
+        (again.parts / "texts").mkdir(parents=True)  # texts of the language that is tried again
+        again.fail({"lang": "SW", "prompt": "label", "status": "no_photos"})
+        again.finish(finished="then")
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_kill_while_a_finished_run_is_tried_again_loses_no_row(tmp_path):
+    writer = ResultWriter(tmp_path / "r.json", {}, PLAN)
+    writer.add(row("DE"), predictions(3))
+    writer.fail({"lang": "SW", "prompt": "label", "status": "failed: x"})
+    writer.add(row("LO"), predictions(1))
+    writer.finish()
+    killed = ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True)
+    (killed.parts / "texts").mkdir(parents=True)
+    killed = ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True)
+    killed.add(row("SW"), predictions(2))
+    last = ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True)
+    assert [last.done(code, "label") is not None for code, _ in PLAN] == [True, True, True]
+    last.finish()
+    assert [r["lang"] for r in read_results(tmp_path / "r.json").rows] == ["DE", "SW", "LO"]
+    table = pq.read_table(predictions_path(tmp_path / "r.json")).to_pydict()
+    assert table["lang"] == ["DE"] * 3 + ["SW"] * 2 + ["LO"]
+    assert table["rank"] == [0, 1, 2, 0, 1, 0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json", "r.predictions.parquet"]
+
+
+def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path):
+    ResultWriter(tmp_path / "r.json", {}, PLAN)
+    others = [tmp_path / ".other.json.x1.part", tmp_path / ".r.json.txt"]
+    for path in (tmp_path / ".r.json.x1.part", tmp_path / ".r.predictions.parquet.x2.part", *others):
+        path.write_text("half")
+    ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True).finish()
+    assert sorted(p.name for p in tmp_path.glob(".*")) == sorted(p.name for p in others)
+
+
 def test_resuming_with_other_settings_is_refused_and_names_them(tmp_path):
     ResultWriter(tmp_path / "r.json", {"dtype": "fp32", "started": 1}, PLAN)
     ResultWriter(tmp_path / "r.json", {"dtype": "fp32", "started": 2}, PLAN, resume=True)

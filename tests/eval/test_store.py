@@ -53,3 +53,12 @@ def test_a_damaged_manifest_is_not_taken(tmp_path):
     for path in store.folder.rglob("*.json"):
         path.write_text(path.read_text()[:-20])
     assert store.load(key) is None
+
+
+def test_a_store_is_checked_by_many_at_once(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    store = FeatureStore(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: store.check(), range(400))) == [None] * 400
+    assert list(tmp_path.iterdir()) == []

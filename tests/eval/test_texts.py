@@ -17,7 +17,7 @@ class HashEncoder:
         self.uses_language = uses_language
         self.seen: list[tuple[str, str]] = []
 
-    def encode_texts(self, texts, language):
+    def encode_texts(self, texts, language, names=None):
         self.seen += [(text, language) for text in texts]
         return np.stack([self.feature(text, language) for text in texts])
 

@@ -56,6 +56,23 @@ def test_a_bank_that_is_the_batch_changes_nothing() -> None:
     assert float(without["loss"].detach()) == pytest.approx(float(with_bank["loss"].detach()))
 
 
+def test_captions_of_one_target_are_no_negatives_of_each_other_in_the_bank() -> None:
+    s, bank, tau = unit(4, 6, 4), unit(4, 6, 5), 0.1
+    target_id, english_id = torch.tensor([0, 0, 1, 2]), torch.arange(4)
+    same = target_id[:, None] == target_id[None, :]  # the bank is the batch: caption k belongs to row k's target
+    batch = {"target": s, "target_id": target_id, "english": bank, "english_id": english_id}
+    objective = Objectives({"text-contrastive": 1.0}, temperature=tau)
+    expected = naive_contrastive(s, bank, same_but_itself(same), tau)
+    assert float(objective(Batch(**batch))["loss"].detach()) == pytest.approx(expected, rel=1e-6)
+    with_bank = objective(Batch(**batch, bank=bank, bank_same=same))
+    assert float(with_bank["loss"].detach()) == pytest.approx(expected, rel=1e-6)
+    assert float(objective(Batch(**batch, bank=bank))["loss"].detach()) > expected + 0.01
+
+
+def same_but_itself(same: torch.Tensor) -> list[list[bool]]:
+    return (same & ~torch.eye(len(same), dtype=torch.bool)).tolist()
+
+
 def test_a_larger_bank_adds_negatives_to_one_half() -> None:
     s, bank, tau = unit(3, 6, 6), unit(7, 6, 7), 0.2
     numbers = torch.tensor([4, 0, 6])

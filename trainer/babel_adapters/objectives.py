@@ -30,6 +30,8 @@ class Batch:
       image_id: int64 [n]; equal numbers are equal images.
       target_id: int64 [n]; equal numbers are equal target captions.
       bank: more frozen English features, float [m, dim], row k being the caption of number k; None without.
+      bank_same: bool [n, m]: captions of the bank that the data pairs with a row's target caption, which therefore are
+        no negatives of it; None where each target caption has one English caption.
     """
 
     target: torch.Tensor
@@ -39,6 +41,7 @@ class Batch:
     image: torch.Tensor | None = None
     image_id: torch.Tensor | None = None
     bank: torch.Tensor | None = None
+    bank_same: torch.Tensor | None = None
 
 
 def mse(target: torch.Tensor, english: torch.Tensor) -> torch.Tensor:
@@ -74,13 +77,18 @@ def contrastive(
 def contrastive_with_bank(batch: Batch, same: torch.Tensor, temperature: torch.Tensor | float) -> torch.Tensor:
     """Give `contrastive` whose first half has every caption of the bank as a negative, not those of the batch alone.
 
-    The frozen side is computed once for all captions, so this costs one matrix product. The second half keeps the
-    batch: adapted features of other captions would be stale.
+    Captions that the data pairs with the same target caption (`bank_same`) are none. The frozen side is computed once
+    for all captions, so this costs one matrix product. The second half keeps the batch: adapted features of other
+    captions would be stale.
     """
     if batch.bank is None or batch.english is None or batch.english_id is None:
         raise ValueError("negatives from the bank need English features, their numbers and the bank")
     positives = torch.arange(len(batch.target), device=batch.target.device)
     to_english = batch.target @ batch.bank.T / temperature
+    if batch.bank_same is not None:
+        repeated = batch.bank_same.clone()
+        repeated[positives, batch.english_id] = False
+        to_english = to_english.masked_fill(repeated, -torch.inf)
     to_target = masked_scores(batch.english, batch.target, same) / temperature
     return (F.cross_entropy(to_english, batch.english_id) + F.cross_entropy(to_target, positives)) / 2
 

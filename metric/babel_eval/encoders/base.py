@@ -53,11 +53,12 @@ class Encoder(Protocol):
         """Give raw (not normalised) features, float32 [n_images, dim], of photos in the order given."""
         ...
 
-    def encode_texts(self, texts: Sequence[str], language: str) -> np.ndarray:
+    def encode_texts(self, texts: Sequence[str], language: str, names: Sequence[str] | None = None) -> np.ndarray:
         """Give raw (not normalised) features, float32 [n_texts, dim], of texts in the order given.
 
         Any number of texts: the encoder sorts and batches them itself. `language` is BabelNet's code (`DE`), used
-        by towers whose tokenizer must know the language.
+        by towers whose tokenizer must know the language (`uses_language`); `names` are the class names within texts
+        that are prompts, whose script then says which token a text gets, whatever words stand around them.
         """
         ...
 
@@ -194,6 +195,10 @@ class TorchEncoder:
         """Give the token ids of each text, special tokens included; padded only where `full_length` is set."""
         raise TypeError(f"{type(self).__name__} must define tokenize")
 
+    def tokenize_prompts(self, texts: Sequence[str], language: str, names: Sequence[str]) -> list[list[int]]:
+        """Give the token ids of prompts around names; the names count where tokens say what language a text is in."""
+        return self.tokenize(texts, language)
+
     def collate(self, tokens: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Give `input_ids` and `attention_mask`, int64 [n_texts, longest or full_length], on the encoder's device."""
         import torch
@@ -215,7 +220,7 @@ class TorchEncoder:
         disable = getattr(self.text_model, "disable_adapter", None)
         return disable() if disable is not None else nullcontext()
 
-    def encode_texts(self, texts: Sequence[str], language: str) -> np.ndarray:
+    def encode_texts(self, texts: Sequence[str], language: str, names: Sequence[str] | None = None) -> np.ndarray:
         """Give raw features, float32 [n_texts, dim], of texts in the order given.
 
         Texts of equal tokens are computed once, and so is what texts share at their start where `shares_prefixes`; else
@@ -223,7 +228,8 @@ class TorchEncoder:
         in, and without gradients.
         """
         rows: dict[tuple[int, ...], int] = {}
-        where = [rows.setdefault(tuple(one), len(rows)) for one in self.tokenize(texts, language)]
+        ids = self.tokenize(texts, language) if names is None else self.tokenize_prompts(texts, language, names)
+        where = [rows.setdefault(tuple(one), len(rows)) for one in ids]
         distinct = list(rows)
         lengths = [max(len(one), self.full_length or 0) for one in distinct]
         batches = prefix_batches(distinct) if self.shares_prefixes else token_batches(lengths, self.token_budget)

@@ -52,8 +52,11 @@ class OpenClipEncoder(TorchEncoder):
         inner = getattr(self._tokenizer, "tokenizer", None)
         self.pad_id = int(getattr(inner, "pad_token_id", None) or 0)
         exact = bool(self.text_model.exact_at_any_length)
-        if exact and getattr(self.text_model, "pool", "eos") == "argmax" and self.pad_id != 0:
+        pool = getattr(self.text_model, "pool", None)
+        if pool == "argmax" and self.pad_id != 0:
             exact = False  # padding could hold the highest id, and would then be what is pooled
+        if pool == "eos" and self.pad_id == self.text_model.eos_id:
+            exact = False  # where a text ends and padding begins cannot be told: the end would be cut off with it
         self.full_length = None if exact else int(self._tokenizer.context_length)
 
     def use_tokens(self, policy: str, *, reference: bool = False) -> None:
@@ -76,11 +79,14 @@ class OpenClipEncoder(TorchEncoder):
 
     def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
         """Give open_clip's own ids, cut at the last that is not padding where the tower is exact at any length."""
+        return self.tokenize_prompts(texts, language, texts)
+
+    def tokenize_prompts(self, texts: Sequence[str], language: str, names: Sequence[str]) -> list[list[int]]:
+        """Give the ids of prompts; a language token (NLLB) is that of the name within, not of the words around it."""
         if not texts:
             return []
         if self.language_tokens is not None:
-            tokens = self.language_tokens.of(texts, language)
-            return marked_ids(self._tokenizer, texts, tokens)
+            return marked_ids(self._tokenizer, texts, self.language_tokens.of(names, language))
         padded = self._tokenizer(list(texts)).numpy()
         if self.full_length is not None:
             return padded.tolist()

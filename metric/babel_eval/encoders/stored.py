@@ -4,8 +4,9 @@
     FOLDER/images.safetensors            features float [n_images, dim], class_index int64 [n_images]
     FOLDER/PROMPTS/LANGUAGE.safetensors  features float [n_classes, dim], class_index int64 [n_classes]
 
-PROMPTS is `label`, `openai_en` or `nllb`, LANGUAGE is BabelNet's code. Classes are known by ImageNet's class index, so
-no order of files or rows is relied upon; rows need not be normalised.
+PROMPTS is `label`, `openai_en` or `nllb`, LANGUAGE is BabelNet's code; EN is needed under each prompt set, with all
+1000 classes, as every language is compared with it. Classes are known by ImageNet's class index, so no order of files
+or rows is relied upon; rows need not be normalised.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class StoredFeatures:
 
     encode_pixels = encode_images = preprocess
 
-    def encode_texts(self, texts: Sequence[str], language: str) -> np.ndarray:
+    def encode_texts(self, texts: Sequence[str], language: str, names: Sequence[str] | None = None) -> np.ndarray:
         """Refuse: class texts were encoded elsewhere, and are looked up by class index."""
         raise ValueError(f"{self.model} has no text tower; it holds class features only, by class index")
 
