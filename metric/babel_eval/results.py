@@ -135,6 +135,7 @@ class ResultWriter:
         """
         self.path = Path(path)
         self._parts = parts_path(self.path)
+        self._gone = self._parts.with_suffix(".gone")
         self._place = {key: place for place, key in enumerate(plan)}
         self._kept: dict[tuple[str, str], list[int]] = {}
         self.results = Results(plain(meta), path=self.path)
@@ -149,7 +150,8 @@ class ResultWriter:
         self._write()
 
     def _sweep(self) -> None:
-        """Remove what a killed run had begun to write beside its files."""
+        """Remove what a killed run had begun to write, or to remove, beside its files."""
+        shutil.rmtree(self._gone, ignore_errors=True)
         for target in (self.path, predictions_path(self.path)):
             for begun in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
                 begun.unlink(missing_ok=True)
@@ -200,9 +202,8 @@ class ResultWriter:
                 for row in self.results.rows:
                     writer.write_table(self._decisions(row))
         if self._parts.exists():
-            gone = self._parts.with_suffix(".gone")
-            os.replace(self._parts, gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            os.replace(self._parts, self._gone)
+            shutil.rmtree(self._gone, ignore_errors=True)
 
     def _decisions(self, row: Mapping[str, Any]) -> Any:
         """Give a row's decisions, from this run's part or from the file that an earlier, finished run wrote."""

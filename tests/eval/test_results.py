@@ -132,7 +132,9 @@ def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path):
     others = [tmp_path / ".other.json.x1.part", tmp_path / ".r.json.txt"]
     for path in (tmp_path / ".r.json.x1.part", tmp_path / ".r.predictions.parquet.x2.part", *others):
         path.write_text("half")
+    (tmp_path / "r.gone" / "texts").mkdir(parents=True)
     ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True).finish()
+    assert not (tmp_path / "r.gone").exists()
     assert sorted(p.name for p in tmp_path.glob(".*")) == sorted(p.name for p in others)
 
 
