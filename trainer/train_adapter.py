@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         presets=PRESETS,
         aliases={"languages": ["--language"]},
     )
+    from babel_adapters.team import LANGUAGE_ERRORS, Team
+
     accelerator = start(config)
     encoder, labels, languages = load(config, accelerator)
+    team = Team(accelerator, alone=config.spread_languages)
     gains: dict[str, list[Gain]] = {}
     failures: dict[str, str] = {}
     for language in languages:
@@ -57,11 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gains[language] = one_language(config, accelerator, encoder, language, labels)
             if config.log_with:
                 accelerator.log({f"{language.lower()}/gain on {one.images}": one.gain for one in gains[language]})
-        except (ValueError, FileNotFoundError, FloatingPointError) as error:
-            if len(languages) == 1:
+        except LANGUAGE_ERRORS as error:
+            if len(languages) == 1 and not config.spread_languages:  # else one process would end all others
                 raise
             failures[language] = str(error)
-            say(accelerator, f"{language} failed: {error}")
+            say(team, f"{language} failed: {error}")
+    gains, failures = team.pool(gains), team.pool(failures)
     say(accelerator, table(gains, failures))
     accelerator.end_training()
     return 1 if failures else 0
@@ -69,12 +74,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def start(config: TrainConfig) -> Accelerator:
     """Set up processes, threads, precision, seed and trackers."""
-    import torch
     from accelerate import Accelerator
-    from accelerate.utils import set_seed
+    from accelerate.utils import InitProcessGroupKwargs, set_seed
+
+    from babel_adapters.team import share_cores
 
     project = config.output_dir if config.log_with else None
-    accelerator = Accelerator(mixed_precision=config.mixed_precision, log_with=config.log_with, project_dir=project)
+    # Processes wait while the first one measures, or until the last one's languages are done: for hours, not minutes.
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        log_with=config.log_with,
+        project_dir=project,
+        kwargs_handlers=[patience],
+    )
     if config.log_with and not accelerator.log_with:  # accelerate drops a tracker without a word
         raise ImportError(f"--log-with {config.log_with}: its package is not installed: pip install {config.log_with}")
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and accelerator.distributed_type != "FSDP":
@@ -82,10 +95,7 @@ def start(config: TrainConfig) -> Accelerator:
             accelerator, f"FSDP was asked for, but accelerate runs {accelerator.distributed_type}: it is for GPUs alone"
         )
     if accelerator.device.type == "cpu":
-        # `accelerate launch` sets one thread a process; a process that is alone on its machine takes all cores.
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
-        torch.set_num_threads(max(1, n_cores() // local))
-        say(accelerator, f"{accelerator.num_processes} process(es) on CPU, {torch.get_num_threads()} thread(s) each")
+        say(accelerator, share_cores(accelerator.num_processes))
     set_seed(config.seed)
     if config.log_with:
         accelerator.init_trackers("babel-adapters", {k: str(v) for k, v in config.settings().items()})
@@ -103,7 +113,7 @@ def load(config: TrainConfig, accelerator: Accelerator) -> tuple[TorchEncoder, L
     languages = list(resolve(config.languages, labels.n_classes))
     if config.spread_languages:
         languages = languages[accelerator.process_index :: accelerator.num_processes]
-    if len(languages) == 1:  # of several, those with captions are trained all the same
+    if len(languages) == 1 and not config.spread_languages:  # of several, those with captions are trained all the same
         resolve_data(config.train_data, languages[0])
     encoder: Any = load_encoder(config.model, device=str(accelerator.device))
     if not hasattr(encoder, "text_model"):
@@ -116,27 +126,23 @@ def one_language(
 ) -> list[Gain]:
     """Train and measure the adapter of one language, and leave the encoder as it was."""
     from babel_adapters.data import training_data
-    from babel_adapters.measure import compare, measure, read_gains
+    from babel_adapters.measure import compare, measure
     from babel_adapters.recalls import compare_recalls, measure_recalls
+    from babel_adapters.saving import finished
     from babel_adapters.team import Team
 
-    config = settled(config, accelerator, encoder, language)
-    folder = Path(config.output_dir) / language.lower()
-    if (done := read_gains(folder)) is not None and not config.overwrite:
-        if not config.resume:
-            raise ValueError(
-                f"{folder} holds a finished adapter; --overwrite replaces it, --resume goes on to the next"
-            )
-        say(accelerator, f"{language}: finished before, in {folder}")
-        return done
     team = Team(accelerator, alone=config.spread_languages)
-    with team.main_goes_first():
-        data = training_data(config, encoder, language, labels.languages[language].labels)
-    say(accelerator, describe(data, language))
+    config = settled(config, team, encoder, language)
+    folder = Path(config.output_dir) / language.lower()
+    if (done := team.tell(lambda: finished(folder, config))) is not None:
+        say(team, f"{language}: finished before, in {folder}")
+        return done
+    data = team.in_turn(lambda: training_data(config, encoder, language, labels.languages[language].labels))
+    say(team, describe(data, language))
     before = team.first(lambda: measure(config, encoder, language, folder, "before"))
     found = team.first(lambda: measure_recalls(config, encoder, language, folder, "before"))
-    if config.eval_retrieval and team.is_main and not found:
-        say(accelerator, f"{language}: {config.eval_retrieval} has no captions in it, so retrieval is not measured")
+    if config.eval_retrieval and team.is_main_process and not found:
+        say(team, f"{language}: {config.eval_retrieval} has no captions in it, so retrieval is not measured")
     run = Run(config, team, encoder, data, folder, language)
     try:
         run.train()
@@ -150,16 +156,18 @@ def one_language(
     return gains
 
 
-def settled(config: TrainConfig, accelerator: Accelerator, encoder: TorchEncoder, language: str) -> TrainConfig:
-    """Decide what `--method auto` is for a base, and say so."""
+def settled(config: TrainConfig, team: Team, encoder: TorchEncoder, language: str) -> TrainConfig:
+    """Decide what `--method auto` is for a base, and say so, and which flags the method makes no use of."""
     from babel_adapters.adapter import AUTO
     from babel_adapters.linear import takes_mean
 
-    if config.method != AUTO:
-        return config
-    method = "linear" if config.objective is None and takes_mean(encoder, language) else "lora"
-    say(accelerator, f"{language}: --method {method}")
-    return replace(config, method=method)
+    if config.method == AUTO:
+        method = "linear" if config.objective is None and takes_mean(encoder, language) else "lora"
+        say(team, f"{language}: --method {method}")
+        config = replace(config, method=method)
+    if unheeded := config.unheeded():
+        say(team, f"{language}: --method {config.method} makes no use of {', '.join(unheeded)}")
+    return config
 
 
 class Run:
@@ -182,6 +190,7 @@ class Run:
         from babel_adapters.measure import hub_id
         from babel_adapters.objectives import Objectives
         from babel_adapters.state import Best, Checkpoints, LoopState
+        from babel_adapters.upkeep import final_from, parts_of, rate_at
 
         self.config, self.team, self.encoder, self.data, self.folder = config, team, encoder, data, folder
         self.language = language
@@ -198,19 +207,16 @@ class Run:
         ).to(encoder.device)
         weights = [*trainable(self.model).values(), *trainable(self.objectives).values()]
         optimizer = torch.optim.AdamW(weights, lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_at)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_at(step, self.n_steps, config.warmup)
+        )
         self.forward, self.optimizer = team.prepare(self.model, optimizer)
         self.weights = weights
         self.state, self.best = LoopState(), Best()
-        parts = (self.state, self.best, self.objectives, self.schedule)
-        self.checkpoints = Checkpoints(team, folder, config.settings(), parts)
-
-    def rate_at(self, step: int) -> float:
-        """Give the share of the highest rate: a linear rise, then half a cosine down."""
-        rise = self.config.warmup * self.n_steps
-        if step < rise:
-            return (step + 1) / math.ceil(rise)
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, self.n_steps - rise)))
+        self.final_from = min(final_from(self.model, config.method), self.n_steps)
+        parts = (self.state, self.best, self.objectives, self.schedule, *parts_of(self.model, config.method))
+        settings = config.settings() | {"data": data.source.fingerprint}
+        self.checkpoints = Checkpoints(team, folder, settings, parts)
 
     def train(self) -> None:
         """Pass over the pairs until the steps are made or the held-out loss no longer falls; keep the best weights."""
@@ -219,18 +225,22 @@ class Run:
         from babel_adapters.progress import Progress
 
         if self.config.method == "linear":
+            self.team.full_precision(self.model)
             return solve(self.config, self.model, self.encoder, self.data, self.language, store_of(self.config))
 
         resumed = self.config.resume and self.checkpoints.load()
         batches = self.plan.from_step(self.state.batch)
         with Progress(self.team, self.folder, self.n_steps, self.state, resumed=resumed) as progress:
+            if self.check_is_due():  # the run ended between a checkpoint and the check after it
+                self.check(progress)
             while self.state.step < self.n_steps and not self.state.stopped:
                 values = self.step([next(batches)[1] for _ in range(self.config.accumulate)])
                 progress.log(values | {"rate": self.schedule.get_last_lr()[0]})
-                if self.state.step % self.config.check_every == 0 or self.state.step == self.n_steps:
-                    self.check(progress)
-                if self.state.step % self.config.save_every == 0 and self.state.step < self.n_steps:
+                if self.check_is_due() or self.state.step % self.config.save_every == 0:
                     self.checkpoints.save()
+                if self.check_is_due():
+                    self.check(progress)
+        self.team.full_precision(self.model)
         self.encoder.text_model = self.model  # the bare one: DDP's would wait for the other processes in each pass
         self.best.restore(self.model)
         self.attention.restore()
@@ -241,12 +251,14 @@ class Run:
         """Make one optimiser step over a few batches, and give the means of what was minimised."""
         import torch
 
+        from babel_adapters.upkeep import check_finite, train_mode
+
         train_mode(self.model)
         self.optimizer.zero_grad()
         sums: dict[str, float] = {}
         for rows in batches:
             values = self.objectives(self.data.batch(rows, self.team.gather(self.adapted(rows))))
-            self.check_finite(values, rows)
+            check_finite(values, self.state.step + 1, [self.data.pairs[row].target for row in rows[:5]])
             self.team.accelerator.backward(values["loss"] / len(batches))
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
@@ -273,17 +285,20 @@ class Run:
         with self.prefix.use(own) if self.prefix else nullcontext():
             return torch.nn.functional.normalize(self.encoder.forward_texts(ids, mask).float(), dim=-1)
 
+    def check_is_due(self) -> bool:
+        """Tell whether the step just made is one after which held-out pairs are looked at; the last one is."""
+        step = self.state.step
+        return step > self.state.checked and (step % self.config.check_every == 0 or step == self.n_steps)
+
     def check(self, progress: Progress) -> None:
         """Measure the held-out loss; keep the weights where it is the lowest so far, stop where it no longer falls."""
-        import torch
-
-        rows = self.data.held_out
-        if not len(rows):
+        self.state.checked = self.state.step
+        if not len(self.data.held_out):
             return self.best.keep(self.model)
-        self.model.eval()
-        with torch.no_grad():
-            loss = float(self.objectives(self.data.batch(rows, self.adapted(rows, shared=False)))["loss"])
+        loss = self.held_out_loss()
         progress.note({"held_out_loss": loss})
+        if self.state.step < self.final_from:
+            return None
         if loss < self.state.best:
             self.state.best, self.state.best_step, self.state.bad_checks = loss, self.state.step, 0
             self.best.keep(self.model)
@@ -293,15 +308,21 @@ class Run:
             self.state.stopped = f"held-out loss lowest at step {self.state.best_step}"
         return None
 
-    def check_finite(self, values: dict[str, torch.Tensor], rows: np.ndarray) -> None:
-        """Stop where a loss is no number, naming step, objective and captions."""
-        bad = [name for name, value in values.items() if not math.isfinite(float(value.detach()))]
-        if bad:
-            captions = [self.data.pairs[row].target for row in rows[:5]]
-            raise FloatingPointError(
-                f"step {self.state.step + 1}: {', '.join(bad)} is not finite; the batch begins with {captions}. "
-                "Lower --learning-rate, raise --temperature, or use --mixed-precision no"
-            )
+    def held_out_loss(self) -> float:
+        """Give the loss of the pairs held out: the mean over batches as large as those of training."""
+        import torch
+
+        from babel_adapters.batches import Plan
+
+        self.model.eval()
+        lengths = [len(self.data.tokens[text]) for text in self.data.target_id[self.data.held_out]]
+        plan = Plan(lengths, self.config.batch_size, self.config.seed)
+        losses = []
+        with torch.no_grad():
+            for rows in plan.epoch(0):
+                rows = self.data.held_out[rows]
+                losses.append(float(self.objectives(self.data.batch(rows, self.adapted(rows, shared=False)))["loss"]))
+        return sum(losses) / len(losses)
 
     def save(self, gains: list[Gain]) -> None:
         """Write the adapter with its record and card, and remove the checkpoints."""
@@ -309,11 +330,9 @@ class Run:
 
         sharded = self.team.accelerator.distributed_type == "FSDP"
         state = self.team.accelerator.get_state_dict(self.forward) if sharded else None
-        if self.team.is_main:
-            save_adapter(
-                self.folder, self.model, state, self.config, self.encoder, self.data, self.language, gains, self.state
-            )
-            self.checkpoints.remove()
+        known = self.config, self.encoder, self.data, self.language, gains, self.state
+        self.team.first(lambda: save_adapter(self.folder, self.model, state, *known))
+        self.checkpoints.remove()
         self.team.wait()
 
     def close(self) -> None:
@@ -322,19 +341,6 @@ class Run:
         self.attention.restore()
         self.encoder.text_model.requires_grad_(False)
         self.checkpoints.close()
-
-
-def train_mode(model: torch.nn.Module) -> None:
-    """Let the adapter drop units out as it is told to; the frozen tower stays as it is when it is used."""
-    model.eval()
-    for name, part in model.named_modules():
-        if "lora_dropout" in name or "bottleneck_adapters" in name or "vera_dropout" in name:
-            part.train()
-
-
-def n_cores() -> int:
-    """Give the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ class TranslateConfig:
     captions: str = option("", "English captions: a file .parquet .jsonl .json .csv .tsv, or hf:NAME:SPLIT", "data")
     languages: str = option("lo", "codes and groups, comma separated", "data")
     english_column: str | None = option(None, f"default: the first of {', '.join(ENGLISH_COLUMNS)}", "data")
-    image_column: str | None = option(None, f"default: the first of {', '.join(IMAGE_COLUMNS)}, if any", "data")
+    image_column: str | None = option(
+        None, f"default: the first of {', '.join(IMAGE_COLUMNS)}, if any; '': none", "data"
+    )
     limit: int | None = option(None, "most rows to read", "data")
     streaming: bool = option(False, "read hf: datasets as a stream", "data")
     out: str = option("captions/{language}.parquet", "file; {language} is the code in lower case", "output")
@@ -133,7 +135,9 @@ def read_captions(config: TranslateConfig) -> list[dict[str, Any]]:
 
     first, rows = _peek(_raw_rows(config))
     english = config.english_column or next((c for c in ENGLISH_COLUMNS if c in first), ENGLISH_COLUMNS[0])
-    image = config.image_column or next((c for c in IMAGE_COLUMNS if c in first), None)
+    image = config.image_column
+    if image is None:
+        image = next((c for c in IMAGE_COLUMNS if c in first), None)
     folder = None if config.captions.startswith("hf:") else Path(config.captions).resolve().parent
     pairs = pairs_of(islice(rows, config.limit), _columns(english, image), config.captions, folder)
     kept = clean(config.captions, pairs)
@@ -142,7 +146,7 @@ def read_captions(config: TranslateConfig) -> list[dict[str, Any]]:
 
 
 def _columns(english: str, image: str | None) -> Any:
-    from babel_adapters.captions import Columns
+    from babel_adapters.pairs import Columns
 
     return Columns(target=english, english=None, image=image)
 
@@ -151,7 +155,7 @@ def _raw_rows(config: TranslateConfig) -> Iterator[Mapping[str, Any]]:
     from babel_adapters.tables import dataset_of, rows_of
 
     if config.captions.startswith("hf:"):
-        return iter(dataset_of(config.captions, config.image_column, streaming=config.streaming, flag="--captions"))
+        return iter(dataset_of(config.captions, streaming=config.streaming, flag="--captions"))
     path = Path(config.captions)
     if not path.is_file():
         raise FileNotFoundError(f"--captions {path}: no such file")

@@ -135,3 +135,13 @@ def test_a_cut_weight_file_is_refused(tmp_path):
 
 def test_wnids_stand_in_imagenets_order():
     assert [wnids().index(w) for w in ("n01440764", "n02119789", "n15075141")] == [0, 278, 999]
+
+
+def test_a_language_that_the_tokenizer_does_not_know_is_seen(encoder):
+    from babel_adapters.data import unknown_share
+
+    def share(texts):
+        return unknown_share(encoder, "CHR", encoder.tokenize(texts, "CHR"))
+
+    assert share(["a cat", "ແມວ"]) == 0
+    assert share(["ᏣᎳᎩ", "ᎦᎵᏉᎩ"]) == pytest.approx(0.5)  # each is a space and one unknown run

@@ -102,3 +102,21 @@ def test_the_multilingual_models_images_come_from_its_teacher() -> None:
 def test_a_missing_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="could not load"):
         load_encoder(f"sentence-transformers:{tmp_path}", device="cpu")
+
+
+def test_the_token_for_what_is_not_known_is_the_tokenizers_own(tmp_path: Path) -> None:
+    text_model(tmp_path), clip_model(tmp_path)
+    encoder: Any = load_encoder(f"sentence-transformers:{tmp_path / 'text'}+images:{tmp_path / 'images'}", device="cpu")
+    assert encoder.unknown_id == 1
+    assert encoder.unknown_id in encoder.tokenize(["ᏣᎳᎩ"], "CHR")[0]
+    both: Any = load_encoder(f"sentence-transformers:{tmp_path / 'images'}", device="cpu")
+    assert both.unknown_id in both.tokenize(["ᏣᎳᎩ"], "CHR")[0]
+
+
+@pytest.mark.parametrize("end", [None, 2])
+def test_byte_pairs_know_everything(end: int | None) -> None:
+    from types import SimpleNamespace
+
+    from babel_eval.encoders.sentence_models import unknown_token
+
+    assert unknown_token(SimpleNamespace(unk_token_id=end, eos_token_id=2)) is None

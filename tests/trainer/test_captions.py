@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from babel_adapters.captions import Columns, Pair, PairSet, clean, read_pairs, split_by_english
-from babel_adapters.leakage import CLASS_NAME, LABEL, TEST_CAPTION, TEST_ENGLISH, comparable, without_leaks
+from babel_adapters.captions import clean, read_pairs, split_by_english
+from babel_adapters.pairs import Columns, Pair
 
 ROWS = [
     {"target": "ແມວ", "english": "a cat", "image": "cat.jpg"},
@@ -120,51 +120,3 @@ def test_more_data_moves_no_caption_across() -> None:
     pairs = [Pair(f"t{n}", f"e{n}") for n in range(100)]
     few = split_by_english(pairs[:50], 0.3, seed=0)[1]
     assert few == [p for p in split_by_english(pairs, 0.3, seed=0)[1] if p in pairs[:50]]
-
-
-PAIRS = PairSet(
-    "x",
-    (
-        Pair("ປາ", "a fish"),
-        Pair("ÇIĞLIK", "a cry"),
-        Pair("schlei", "Tench"),
-        Pair("b", "TINCA_tinca"),
-        Pair("c", "great\u200e white  shark"),
-        Pair("d", "cock-a-leekie"),
-    ),
-)
-
-
-def test_strict_leaves_out_labels_class_names_and_lemmas() -> None:
-    left = without_leaks(PAIRS, ["ປາ"], "strict")
-    assert [p.target for p in left.pairs] == ["ÇIĞLIK", "d"]
-    assert dict(left.left_out) == {LABEL: 1, CLASS_NAME: 3}
-
-
-def test_the_labels_rule_leaves_out_labels_alone() -> None:
-    left = without_leaks(PAIRS, ["  ปลา ", "ປາ", "Schlei"], "labels")
-    assert [p.target for p in left.pairs] == ["ÇIĞLIK", "b", "c", "d"]
-    assert dict(left.left_out) == {LABEL: 2}
-
-
-def test_captions_of_the_retrieval_set_are_left_out_and_english_ones_under_strict_alone() -> None:
-    pairs = PairSet("x", (Pair("ໝາ ແລ່ນ", "a dog runs"), Pair("ສີ ແດງ", "a red thing"), Pair("ອື່ນ", "another")))
-    known = {"captions": ["ໝາ  ແລ່ນ"], "english_captions": ["A red thing"]}
-    labels, strict = (without_leaks(pairs, [], rule, **known) for rule in ("labels", "strict"))
-    assert [p.english for p in labels.pairs] == ["a red thing", "another"]
-    assert [p.english for p in strict.pairs] == ["another"]
-    assert (strict.left_out[TEST_CAPTION], strict.left_out[TEST_ENGLISH]) == (1, 1)
-
-
-def test_no_rule_leaves_everything() -> None:
-    assert without_leaks(PAIRS, ["ປາ"], "none") == PAIRS
-
-
-def test_a_rule_that_leaves_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match="leaves none of 1 pairs"):
-        without_leaks(PairSet("x", (Pair("a", "tench"),)), [], "strict")
-
-
-def test_texts_are_compared_without_case_width_marks_and_hyphens() -> None:
-    assert comparable("ＧＲＥＡＴ\u200e-white  Shark") == comparable("great white shark")
-    assert comparable("hen") != comparable("hens")

@@ -170,7 +170,7 @@ def test_the_method_is_linear_where_it_can_be_and_no_objective_is_named_and_else
 ) -> None:
     encoder: Any = load_encoder(base(family), device="cpu")
     asked = TrainConfig(languages="lo", objective=objective)
-    assert train_adapter.settled(asked, Accelerator(cpu=True), encoder, "LO").method == method
+    assert train_adapter.settled(asked, Team(Accelerator(cpu=True)), encoder, "LO").method == method
     assert f"LO: --method {method}" in capsys.readouterr().err
 
 

@@ -14,7 +14,8 @@ import pytest
 from test_translate import one_by_one, tiny  # noqa: F401  # a fixture
 
 import translate_captions
-from babel_adapters.captions import Columns, read_pairs
+from babel_adapters.captions import read_pairs
+from babel_adapters.pairs import Columns
 from babel_eval.translate import NLLB
 from translate_captions import TranslateConfig, one_language, read_captions
 
@@ -67,6 +68,39 @@ def test_captions_with_images_become_training_pairs(tmp_path: Path) -> None:
 def test_addresses_of_images_are_kept(tmp_path: Path) -> None:
     config = settings(tmp_path, [{"url": "https://a.example/1.jpg", "caption": "a dog"}])
     assert read_captions(config) == [{"english": "a dog", "image": "https://a.example/1.jpg"}]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_images_embedded_in_a_dataset_are_kept_as_their_bytes(streaming: bool, tmp_path: Path) -> None:
+    import datasets
+    from PIL import Image
+
+    for name in ("a", "b"):
+        Image.new("RGB", (4, 4), "red" if name == "a" else "blue").save(tmp_path / f"{name}.png")
+    files = [(tmp_path / f"{name}.png").read_bytes() for name in ("a", "b")]
+    rows = {"image": [{"bytes": file, "path": None} for file in files], "caption": ["a dog", "a cat"]}
+    saved = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
+    if streaming:
+        (tmp_path / "data").mkdir()
+        saved.to_parquet(tmp_path / "data" / "train.parquet")
+    else:
+        saved.save_to_disk(tmp_path / "data")
+    out = str(tmp_path / "out" / "{language}.parquet")
+    config = TranslateConfig(captions=f"hf:{tmp_path / 'data'}:train", out=out, streaming=streaming)
+    captions = read_captions(config)
+    assert captions == [{"english": "a dog", "image": files[0]}, {"english": "a cat", "image": files[1]}]
+    assert one_language(config, Backwards(), "LO", captions, (0, 1))
+    pairs = read_pairs(str(tmp_path / "out" / "lo.parquet"), "LO", columns=Columns(image="image")).pairs
+    assert [(pair.target, pair.image) for pair in pairs] == [("god a", files[0]), ("tac a", files[1])]
+
+
+def test_images_can_be_left_where_they_are(tmp_path: Path) -> None:
+    assert read_captions(settings(tmp_path, image_column=""))[0] == {"english": "a photo of a dog"}
+
+
+def test_a_column_that_is_no_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="row 0: column 'image' holds list, a path, an address or the bytes"):
+        read_captions(settings(tmp_path, [{"image": [0, 1], "caption": "a dog"}]))  # type: ignore[list-item]
 
 
 def test_a_second_run_translates_what_the_first_did_not(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from babel_adapters.captions import Pair
+from babel_adapters.pairs import Pair
 from babel_adapters.words import KEYWORD_WEIGHT, cldr_pairs, emoji_pairs, keyword_pairs, translation_table
 
 

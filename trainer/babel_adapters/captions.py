@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from babel_adapters import tables, words
+from babel_adapters.pairs import Columns, Pair, PairSet
 from babel_imagenet_dataset.files import sha256_of_text
 
 MAX_BLANK_SHARE = 0.01
@@ -19,59 +21,6 @@ FORMS = (
     "auto, emoji (13 languages, extra [sample]), cldr:FOLDER (the unpacked npm package cldr-annotations-full), "
     "a file .parquet, .jsonl, .json, .csv or .tsv, or hf:NAME:SPLIT"
 )
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A caption in the target language and what it stands for.
-
-    Attributes:
-      target: caption in the target language, NFC, trimmed.
-      english: the English caption of the same meaning; None where the data has none (`lit` needs none).
-      image: path of an image or its bytes; None without.
-      weight: how sure the pair is, 0..1; what is solved in closed form heeds it.
-    """
-
-    target: str
-    english: str | None = None
-    image: str | bytes | None = None
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class PairSet:
-    """Training pairs of one language, and how many were left out, by reason.
-
-    Attributes:
-      name: what the user asked for.
-      pairs: distinct pairs in the data's order.
-      left_out: number of pairs that were not taken, by reason.
-      licence: the data's licence, where it is known.
-    """
-
-    name: str
-    pairs: tuple[Pair, ...]
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    licence: str | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """64 hex digits over all pairs in order; images count by path or by content."""
-        images = (p.image if isinstance(p.image, str) else (p.image or b"").hex() for p in self.pairs)
-        return sha256_of_text(*(f"{p.target}\0{p.english or ''}\0{i}" for p, i in zip(self.pairs, images, strict=True)))
-
-    def without(self, reason: str, pairs: Sequence[Pair], n: int) -> PairSet:
-        """Give the set with other pairs and `n` more left out for a reason (a reason with 0 is written down too)."""
-        return replace(self, pairs=tuple(pairs), left_out={**self.left_out, reason: self.left_out.get(reason, 0) + n})
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of a dataset's columns."""
-
-    target: str = "target"
-    english: str | None = "english"
-    image: str | None = None
 
 
 def read_pairs(
@@ -101,8 +50,6 @@ def read_pairs(
         the data, more than 1 % of the rows are blank, or nothing is left.
       FileNotFoundError: there is no such file or folder.
     """
-    from babel_adapters import tables, words
-
     kind, _, rest = data.partition(":")
     licence = None
     if data == "emoji":
@@ -151,7 +98,7 @@ def split_by_english(pairs: Sequence[Pair], share: float, seed: int) -> tuple[li
     """Hold out pairs for early stopping, by English caption, so that no synonym of a held-out one is trained on.
 
     Args:
-      pairs: pairs in any order; those without an English caption are told apart by their target.
+      pairs: pairs in any order; those without an English caption go by their image, and without that by their target.
       share: share of the distinct English captions to hold out, 0..0.5.
       seed: which ones; the choice depends on each caption alone, so more data never moves a caption across.
 
@@ -161,9 +108,15 @@ def split_by_english(pairs: Sequence[Pair], share: float, seed: int) -> tuple[li
     if not 0 <= share <= 0.5:
         raise ValueError(f"the held-out share must lie within 0..0.5, got {share}")
     limit = int(share * 2**32)
-    held_out = [int(sha256_of_text(str(seed), p.english or p.target)[:8], 16) < limit for p in pairs]
+    held_out = [int(sha256_of_text(str(seed), _meaning(p))[:8], 16) < limit for p in pairs]
     chosen = [p for p, out in zip(pairs, held_out, strict=True) if out]
     return [p for p, out in zip(pairs, held_out, strict=True) if not out], chosen
+
+
+def _meaning(pair: Pair) -> str:
+    """Give what pairs of one meaning share: the English caption, without it the image, without that the target."""
+    image = pair.image.hex() if isinstance(pair.image, bytes) else pair.image
+    return pair.english or image or pair.target
 
 
 def _tidy(text: str) -> str:

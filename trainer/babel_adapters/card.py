@@ -55,7 +55,8 @@ def adapter_card(record: Mapping[str, Any], *, name: str | None = None) -> Model
         `language`    BabelNet code, upper case (`LO`); `tag` its BCP-47 tag (`lo`);
         `objective`   name or `{name: weight}`; `method` kind of adapter (`lora`, `bottleneck`, …);
         `licence`     licence of the adapter's weights, as an id of the Hub (`mit`, `cc-by-nc-4.0`, `other`);
-        `data`        `{"name", "licence", "pairs": int, "removed": {reason: int}}`, `url` if there is one;
+        `data`        `{"name", "licence", "pairs": int, "removed": {reason: int}}`, `url` if there is one, other
+                      keys are kept;
         `settings`    `{name: number, string or bool}` of the training, as printed in the card;
         `evaluations` list, one for each measure: `{"dataset": "Babel-ImageNet", "metric": "accuracy", "images":
                       "names", "prompt_set": "label", "before": M, "after": M, "gain": G}` with M = `{"value":

@@ -10,6 +10,16 @@ from babel_adapters.objectives import parse_objective
 from babel_adapters.options import option
 from babel_adapters.presets import LEARNING_RATES
 
+# Settings that a method never reads. Solved in closed form, `linear` takes no steps.
+_STEPS = {"steps", "epochs", "learning_rate", "batch_size", "accumulate", "weight_decay", "warmup", "clip"}
+_STEPS |= {"temperature", "learn_temperature", "bank", "check_every", "patience", "mixed_precision"}
+_UNUSED = {
+    "linear": {*_STEPS, "alpha", "dropout", "last_layers"},
+    "ia3": {"rank", "alpha", "dropout"},
+    "vera": {"alpha"},
+    "bottleneck": {"alpha"},
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig(AdapterConfig):
@@ -88,6 +98,8 @@ class TrainConfig(AdapterConfig):
             raise ValueError(f"mixed_precision must be no, bf16 or fp16, got {self.mixed_precision!r}")
         if self.resume and self.overwrite:
             raise ValueError("--resume keeps what is there and --overwrite replaces it: choose one")
+        if self.spread_languages and self.log_with:
+            raise ValueError("--log-with hears the first process alone: drop it, or --spread-languages")
         weights = self.weights
         if self.method == "linear" and weights != {"mse": 1.0}:
             raise ValueError(f"--method linear minimises mse, got --objective {self.objective}; drop one of the two")
@@ -102,11 +114,21 @@ class TrainConfig(AdapterConfig):
         """The highest learning rate: the one asked for, else the method's."""
         return self.learning_rate or LEARNING_RATES[self.method]
 
+    @property
+    def unused(self) -> set[str]:
+        """The settings that the method never reads."""
+        return _UNUSED.get(self.method, set()) | (set() if self.method in ("linear", AUTO) else {"ridge", "balance"})
+
+    def unheeded(self) -> list[str]:
+        """Name the flags that were given a value of their own although the method never reads them."""
+        given = [f.name for f in fields(self) if f.name in self.unused and getattr(self, f.name) != f.default]
+        return [f"--{name.replace('_', '-')}" for name in given]
+
     def settings(self) -> dict[str, Any]:
         """Give all that determines the trained weights."""
         passing = {"resume", "overwrite", "output_dir", "store", "log_with", "save_every", "languages", "base_id"}
-        evaluation = {"eval_images", "eval_labels", "eval_prompts", "spread_languages", "prefix_gb"}
-        evaluation |= {"eval_image_root"}  # captions of the retrieval set are left out of training
-        known = {f.name for f in fields(self)} - passing - evaluation
+        evaluation = {"eval_images", "eval_prompts", "spread_languages", "prefix_gb"}
+        evaluation |= {"eval_image_root"}  # labels and captions of the retrieval set are left out of training
+        known = {f.name for f in fields(self)} - passing - evaluation - self.unused
         rate = self.learning_rate if self.method == AUTO else self.rate  # a rate by method needs a method
-        return {k: v for k, v in asdict(self).items() if k in known} | {"learning_rate": rate}
+        return {k: v for k, v in {**asdict(self), "learning_rate": rate}.items() if k in known}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from babel_adapters.captions import Columns, Pair, PairSet, read_pairs, split_by_english
+from babel_adapters.captions import read_pairs, split_by_english
 from babel_adapters.frozen import english_features, photo_features
 from babel_adapters.leakage import without_leaks
+from babel_adapters.pairs import Columns, Pair, PairSet
 from babel_adapters.recalls import retrieval_captions
 from babel_adapters.words import EMOJI_LANGUAGES, MAKE_CLDR
 from babel_eval.store import FeatureStore
@@ -75,8 +78,28 @@ class TrainingData:
             english_id=english_id,
             image=None if self.images is None else self.images[image_id],
             image_id=image_id,
-            bank=self.english if self.use_bank else None,
+            **self._bank(rows, device),
         )
+
+    def _bank(self, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+        """Give every caption that is trained on as a negative, all of them in a check, and those that are none."""
+        if not self.use_bank or self.english is None:
+            return {}
+        trains = bool((rows < self.n_train).all())
+        n = int(self.english_id[: self.n_train].max()) + 1 if trains else len(self.english)
+        same = np.zeros((len(rows), n), dtype=bool)
+        for place, row in enumerate(rows):
+            paired = self._english_of[int(self.target_id[row])]
+            same[place, [caption for caption in paired if caption < n]] = True
+        return {"bank": self.english[:n], "bank_same": torch.as_tensor(same, device=device)}
+
+    @cached_property
+    def _english_of(self) -> dict[int, list[int]]:
+        """The numbers of the English captions that the data pairs with each target caption, by its number."""
+        paired: dict[int, list[int]] = defaultdict(list)
+        for target, caption in zip(self.target_id.tolist(), self.english_id.tolist(), strict=True):
+            paired[target].append(caption)
+        return paired
 
 
 def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Sequence[str]) -> TrainingData:
@@ -91,30 +114,13 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     Raises:
       ValueError: what `read_pairs`, `without_leaks` and `photo_features` refuse; too many unknown tokens; no pair left.
     """
-    needs_images, needs_english = "lit" in config.weights, bool({"mse", "text-contrastive"} & set(config.weights))
-    columns = Columns(
-        target=config.target_column,
-        english=config.english_column if needs_english else None,
-        image=config.image_column if needs_images else None,
-    )
-    name = resolve_data(config.train_data, language)
-    source = read_pairs(
-        name, language, columns=columns, limit=config.limit, streaming=config.streaming, keywords=config.keywords
-    )
-    if needs_images and any(pair.image is None for pair in source.pairs):
-        raise ValueError(f"--objective lit needs images, and {name} has none")
-    source = without_leaks(
-        source,
-        labels,
-        config.leakage,
-        captions=retrieval_captions(config.eval_retrieval, language),
-        english_captions=retrieval_captions(config.eval_retrieval, "EN"),
-    )
+    needs_images, needs_english = needs(config)
+    source = allowed_pairs(config, language, labels)
     store = store_of(config)
     images, image_id, source = _images(encoder, source, store) if needs_images else (None, None, source)
     train, held_out = split_by_english(source.pairs, config.hold_out, config.seed)
     if len(train) < 2:
-        raise ValueError(f"{name}: {len(train)} pairs are left to train on; at least 2 are needed")
+        raise ValueError(f"{source.name}: {len(train)} pairs are left to train on; at least 2 are needed")
     pairs = (*train, *held_out)
     targets, target_id = _numbered([pair.target for pair in pairs])
     tokens = encoder.tokenize(targets, language)
@@ -138,6 +144,40 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     )
 
 
+def needs(config: Any) -> tuple[bool, bool]:
+    """Tell whether a training's objectives need images, and whether they need English captions."""
+    return "lit" in config.weights, bool({"mse", "text-contrastive"} & set(config.weights))
+
+
+def allowed_pairs(config: Any, language: str, labels: Sequence[str]) -> PairSet:
+    """Read a language's pairs, and leave out those that the leakage rule forbids.
+
+    English captions are read wherever the data has them, whatever the objective: the rule `strict` looks at them.
+    """
+    needs_images, needs_english = needs(config)
+    columns = Columns(
+        target=config.target_column,
+        english=config.english_column,
+        image=config.image_column if needs_images else None,
+        # `lit` can do without; but a column that was named must be there.
+        needs_english=needs_english or config.english_column != Columns.english,
+    )
+    name = resolve_data(config.train_data, language)
+    source = read_pairs(
+        name, language, columns=columns, limit=config.limit, streaming=config.streaming, keywords=config.keywords
+    )
+    if needs_images and any(pair.image is None for pair in source.pairs):
+        raise ValueError(f"--objective lit needs images, and {name} has none")
+    return without_leaks(
+        source,
+        labels,
+        config.leakage,
+        language=language,
+        captions=retrieval_captions(config.eval_retrieval, language),
+        english_captions=retrieval_captions(config.eval_retrieval, "EN"),
+    )
+
+
 def resolve_data(data: str, language: str) -> str:
     """Put the language into a form of `--train-data`, and decide what `auto` is: emoji where it has the language.
 
@@ -157,21 +197,39 @@ def resolve_data(data: str, language: str) -> str:
     )
 
 
-def unknown_share(encoder: Any, tokens: Sequence[Sequence[int]]) -> float:
-    """Give the share of tokens, 0..1, that stand for what the tokenizer does not know; 0 for tokenizers of bytes."""
+def unknown_share(encoder: Any, language: str, tokens: Sequence[Sequence[int]]) -> float:
+    """Give the share of tokens, 0..1, that stand for what the tokenizer does not know; 0 for tokenizers of bytes.
+
+    Tokens that even an empty text has (beginning, end, padding, a model's prefix) do not count.
+
+    Raises:
+      TypeError: the encoder says nowhere which token that is.
+    """
+    unknown = unknown_id(encoder)
+    if unknown is None:
+        return 0.0
+    frame = {*encoder.tokenize([""], language)[0]} - {unknown}
+    own = [token for text in tokens for token in text if token not in frame]
+    return own.count(unknown) / max(len(own), 1)
+
+
+def unknown_id(encoder: Any) -> int | None:
+    """Give the token for what a tokenizer does not know; None for a tokenizer of bytes, which knows everything.
+
+    Raises:
+      TypeError: the encoder has neither `unknown_id` nor a tokenizer that could be asked.
+    """
     tokenizer = getattr(encoder, "_tokenizer", None)
     inner = getattr(tokenizer, "tokenizer", tokenizer)
-    unknown = getattr(encoder, "unknown_id", None)
-    unknown = getattr(inner, "unk_token_id", None) if unknown is None else unknown
+    if not hasattr(encoder, "unknown_id") and inner is None:
+        raise TypeError(f"{type(encoder).__name__} must say which token is unknown_id, None where there is none")
+    unknown = getattr(encoder, "unknown_id", getattr(inner, "unk_token_id", None))
     # GPT's and CLIP's byte pairs know every byte; their unknown token is the end of text.
-    if unknown is None or unknown == getattr(inner, "eos_token_id", None):
-        return 0.0
-    n_tokens = sum(map(len, tokens))
-    return sum(token == unknown for text in tokens for token in text) / max(n_tokens, 1)
+    return None if unknown == getattr(inner, "eos_token_id", None) else unknown
 
 
 def _check_unknown(config: Any, encoder: Any, language: str, tokens: Sequence[Sequence[int]]) -> float:
-    share = unknown_share(encoder, tokens)
+    share = unknown_share(encoder, language, tokens)
     if share > config.max_unknown and not config.force:
         raise ValueError(
             f"the tokenizer of {encoder.model} does not know {share:.0%} of the tokens in {language}, more than "

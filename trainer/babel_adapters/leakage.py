@@ -3,17 +3,18 @@
 `labels` leaves out pairs whose target caption is a label of the evaluated language. `strict`, the default, also
 leaves out pairs whose English caption is an ImageNet class name or one of the words that WordNet has for a class.
 Where retrieval is measured too, `labels` also leaves out captions of the retrieval set in the target language, and
-`strict` those whose English caption stands in it. Texts are compared without case, accents of width, control marks
-and doubled spaces; hyphens and underscores count as spaces.
+`strict` those whose English caption stands in it. Texts are compared as they are and as the labels' own cleaning
+leaves them, without stress marks, bracketed hints and stray punctuation; what `comparable` names makes no difference.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from functools import cache
 
-from babel_adapters.captions import Pair, PairSet
+from babel_adapters.pairs import Pair, PairSet
+from babel_imagenet_dataset.cleaning import STEPS, clean_label
 from babel_imagenet_dataset.imagenet import english_class_names, synsets
 
 RULES = ("strict", "labels", "none")
@@ -21,6 +22,10 @@ LABEL = "target is a label of the language"
 TEST_CAPTION = "target is a caption of the retrieval set"
 TEST_ENGLISH = "English is a caption of the retrieval set"
 CLASS_NAME = "English is a class name or a word of its synset"
+# Steps that spell a text otherwise; those that decide whether a label is fit to be one do not matter here.
+_SPELLING = frozenset(step for step in STEPS if step.startswith("clean_")) - {"clean_duplicate"}
+# Hyphens are spaces, apostrophes of any form nothing; ё is written е, and a Turkish ı may stand for the I of a capital.
+_SAME = str.maketrans({**dict.fromkeys("-_‐‑", " "), **dict.fromkeys("'’‘ʼʻ`׳", ""), "ё": "е", "Ё": "е", "ı": "i"})
 
 
 def without_leaks(
@@ -28,6 +33,7 @@ def without_leaks(
     labels: Collection[str],
     rule: str,
     *,
+    language: str,
     captions: Collection[str] = (),
     english_captions: Collection[str] = (),
 ) -> PairSet:
@@ -37,6 +43,7 @@ def without_leaks(
       pairs: training pairs of one language.
       labels: all labels of the evaluated language.
       rule: `strict`, `labels`, or `none` (which forbids nothing, and is no measure of a gain).
+      language: BabelNet's code of the language, by whose spelling labels and targets are compared.
       captions: captions in the language of the retrieval set that is evaluated.
       english_captions: that set's English captions.
 
@@ -47,8 +54,8 @@ def without_leaks(
         raise ValueError(f"leakage rule {rule!r} is unknown; allowed: {', '.join(RULES)}")
     if rule == "none":
         return pairs
-    target_answers = {LABEL: {comparable(label) for label in labels}}
-    english: dict[str, Collection[str]] = {}
+    target_answers = {LABEL: {form for label in labels for form in spellings(label, language)}}
+    english: dict[str, Set[str]] = {}
     if captions:
         target_answers[TEST_CAPTION] = {comparable(caption) for caption in captions}
     if rule == "strict":
@@ -58,7 +65,9 @@ def without_leaks(
     counts = dict.fromkeys([*target_answers, *english], 0)
     kept: list[Pair] = []
     for pair in pairs.pairs:
-        reason = _found(pair.target, target_answers) or (pair.english and _found(pair.english, english))
+        reason = _found(spellings(pair.target, language), target_answers)
+        if not reason and pair.english:
+            reason = _found(spellings(pair.english, "EN"), english)
         if reason:
             counts[reason] += 1
         else:
@@ -70,21 +79,30 @@ def without_leaks(
     return pairs
 
 
-def _found(text: str, answers: Mapping[str, Collection[str]]) -> str | None:
-    """Give the first reason whose texts hold a text, or None."""
-    known = comparable(text)
-    return next((reason for reason, texts in answers.items() if known in texts), None)
+def _found(forms: Set[str], answers: Mapping[str, Set[str]]) -> str | None:
+    """Give the first reason whose texts hold one of a text's forms, or None."""
+    return next((reason for reason, texts in answers.items() if not forms.isdisjoint(texts)), None)
+
+
+def spellings(text: str, language: str) -> set[str]:
+    """Give a text as it is and as the labels' own cleaning leaves it, both as `comparable` makes them."""
+    return {comparable(text), comparable(clean_label(text, language, _SPELLING).label or text)}
 
 
 @cache
 def english_answers() -> frozenset[str]:
-    """Give the 1000 English class names and all words of their synsets, as `comparable` makes them."""
+    """Give the 1000 English class names and all words of their synsets, as `spellings` makes them."""
     words = (lemma for synset in synsets() for lemma in synset.lemmas)
-    return frozenset(comparable(text) for text in (*english_class_names(), *words))
+    return frozenset(form for text in (*english_class_names(), *words) for form in spellings(text, "EN"))
 
 
 def comparable(text: str) -> str:
-    """Give a text as it is compared: NFKC, case folded, no format marks, words separated by one space."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(" " if c in "-_‐‑" else c for c in folded if unicodedata.category(c) != "Cf")
+    """Give a text as it is compared.
+
+    NFKC and case folded, without format marks and apostrophes; hyphens and underscores are spaces, of which one stays
+    between words; ё is е, and dotted and dotless i are one letter, as upper case in Turkish tells them apart and case
+    folding does not.
+    """
+    folded = unicodedata.normalize("NFKC", text).translate(_SAME).casefold().replace("i\u0307", "i")
+    kept = "".join(c for c in folded if unicodedata.category(c) != "Cf")
     return " ".join(kept.split())

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 # Bases whose model string is no id of the Hub.
 _HUB_IDS = {"conse-e5": "intfloat/multilingual-e5-small"}
 _LICENCES = {"conse-e5": "mit"}
+_LEFT_OUT = {
+    "strict": "no pair whose target is a label of the language, or whose English side is an ImageNet class name"
+    " or a word of a class's WordNet synset, was trained on.",
+    "labels": "no pair whose target is a label of the language was trained on.",
+    "none": "nothing was left out, so the gain is no measure of generalisation.",
+}
 CONSE_NOTE = (
     "The base is a test bed: its images are known by an ImageNet-1k classifier's decisions. On `names`, every class's"
     " image embedding is that of its English name, so only the text side is measured."
@@ -173,6 +179,15 @@ def hub_id(model: str, given: str | None = None) -> str:
     return name
 
 
+def base_revision(model: str) -> str | None:
+    """Give the revision that a model string names of its text model; None where it names none, or a folder."""
+    family, _, name = model.partition(":")
+    name = name.partition("+")[0]
+    if family == "open_clip" or Path(name).exists():  # open_clip's @ is between a model and its weights' tag
+        return None
+    return name.partition("@")[2] or None
+
+
 def _open_clip_hub_id(name: str, tag: str) -> str | None:
     from open_clip.pretrained import get_pretrained_cfg
 
@@ -201,20 +216,18 @@ def card_record(
         "from babel_eval.encoders import load_encoder",
         f'encoder = load_encoder("{model}+peft:{folder}")',
     ]
-    left_out = [
-        f"Leakage rule `{leakage}`: "
-        + {
-            "strict": "no pair whose target is a label of the language, or whose English side is an ImageNet class name"
-            " or a word of a class's WordNet synset, was trained on.",
-            "labels": "no pair whose target is a label of the language was trained on.",
-            "none": "nothing was left out, so the gain is no measure of generalisation.",
-        }[leakage]
-    ]
+    left_out = [f"Leakage rule `{leakage}`: {_LEFT_OUT[leakage]}"]
+    if leakage == "strict" and (n := data.get("without_english")):
+        left_out.append(
+            f"{n} pairs of the data (held-out ones counted) have no English side, so `strict` could look at their"
+            " target alone: what they stand for may be an ImageNet class."
+        )
     notes = [CONSE_NOTE] if model == "conse-e5" else []
     if is_ours:
         notes.append("This adapter stands behind a block and cannot be merged into the base weights.")
     return {
         "base_model": base,
+        **({"base_revision": revision} if (revision := base_revision(model)) else {}),
         "model": model,
         "language": language,
         "language_name": known.name,

@@ -29,7 +29,7 @@ class Progress:
     def __enter__(self) -> Progress:
         from tqdm import tqdm
 
-        if self._team.is_main:
+        if self._team.is_main_process:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             kept = [line for line in self._lines() if json.loads(line)["step"] <= self._state.step]
             self._file = open(self._path, "w", encoding="utf-8")

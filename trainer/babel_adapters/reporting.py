@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
     from babel_adapters.data import TrainingData
     from babel_adapters.measure import Gain
+    from babel_adapters.team import Team
 
 
-def say(accelerator: Accelerator, text: str) -> None:
-    """Write a line to the standard error, once whatever the number of processes."""
-    if accelerator.is_main_process:
+def say(speaker: Accelerator | Team, text: str) -> None:
+    """Write a line to the standard error, once for all processes or once for each team."""
+    if speaker.is_main_process:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
@@ -24,9 +25,10 @@ def describe(data: TrainingData, language: str) -> str:
     """Say in one line what is trained on, and what was left out and why."""
     left_out = ", ".join(f"{n} {reason}" for reason, n in data.source.left_out.items() if n) or "nothing"
     unknown = f", {data.unknown_share:.1%} of the tokens unknown to the tokenizer" if data.unknown_share else ""
+    unseen = f"; {n} have no English caption to compare" if (n := data.source.n_without_english) else ""
     return (
         f"{language}: {data.n_train} pairs of {data.source.name} to train on, {len(data.held_out)} held out{unknown}; "
-        f"left out: {left_out}"
+        f"left out: {left_out}{unseen}"
     )
 
 

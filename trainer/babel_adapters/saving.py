@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from babel_adapters.adapter import save
 from babel_adapters.card import write_record as write_card
-from babel_adapters.measure import Gain, card_record, hub_id
-from babel_eval.encoders.peft_adapters import adapter_record, write_record
+from babel_adapters.measure import Gain, card_record, hub_id, read_gains
+from babel_adapters.state import differences
+from babel_eval.encoders.peft_adapters import RECORD, adapter_record, write_record
+from babel_imagenet_dataset.files import read_json
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -54,6 +56,7 @@ def save_adapter(
         "licence": data.source.licence or "not stated",
         "pairs": data.n_train,
         "removed": dict(data.source.left_out),
+        "without_english": data.source.n_without_english,
     }
     record = adapter_record(
         encoder,
@@ -63,6 +66,7 @@ def save_adapter(
         data={**pairs, "fingerprint": data.source.fingerprint, "held_out": len(data.held_out)},
         leakage=config.leakage,
         settings=settings,
+        evaluated=_evaluations(config),
         results=[one.record() for one in gains],
         versions=versions,
     )
@@ -81,3 +85,39 @@ def save_adapter(
         leakage=config.leakage,
     )
     write_card(folder, card)
+
+
+def finished(folder: Path, config: Any) -> list[Gain] | None:
+    """Give what a language gained whose adapter is finished; None where it is to be trained.
+
+    Args:
+      folder: the adapter's folder.
+      config: a `TrainConfig`; `overwrite` trains in any case.
+
+    Raises:
+      ValueError: it is finished and `resume` does not say to take it; or it was made with other settings, or not
+        measured on all that is asked for now (what differs is named).
+    """
+    done = read_gains(folder)
+    if done is None or config.overwrite:
+        return None
+    if not config.resume:
+        raise ValueError(f"{folder} holds a finished adapter; --overwrite replaces it, --resume goes on to the next")
+    instead = "--overwrite replaces it, another --output-dir keeps it"
+    record = read_json(folder / RECORD)
+    if other := differences(record["settings"], config.settings()):
+        raise ValueError(f"{folder} holds an adapter that was made with other settings ({other}): {instead}")
+    known = record.get("evaluated", {"eval-images": sorted({one.images for one in done})})
+    for name, asked in _evaluations(config).items():
+        missing = sorted({*asked} - {*known.get(name, asked)})
+        if missing:
+            raise ValueError(
+                f"{folder} holds an adapter that was not measured for --{name} {','.join(missing)}: {instead}"
+            )
+    return done
+
+
+def _evaluations(config: Any) -> dict[str, list[str]]:
+    """Give the sets of images and of prompts that are measured, by flag."""
+    asked = {"eval-images": config.eval_images, "eval-prompts": config.eval_prompts}
+    return {flag: sorted({name.strip() for name in text.split(",")} - {""}) for flag, text in asked.items()}

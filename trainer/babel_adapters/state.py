@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class LoopState:
       best: lowest held-out loss so far; infinite before the first check.
       best_step: step of that check.
       bad_checks: checks since then.
+      checked: step of the last check; a checkpoint is written before it, so a resumed run may have to make it again.
       stopped: why the run ended early; empty while it goes on.
     """
 
@@ -43,6 +45,7 @@ class LoopState:
     best: float = float("inf")
     best_step: int = 0
     bad_checks: int = 0
+    checked: int = 0
     stopped: str = ""
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def load_trainable(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 class Checkpoints:
     """The last checkpoint of a run, in `FOLDER/checkpoint`, with the settings it was made under."""
 
-    def __init__(self, team: Team, folder: Path, settings: dict[str, Any], parts: tuple[Any, ...]) -> None:
+    def __init__(self, team: Team, folder: Path, settings: Mapping[str, Any], parts: Sequence[Any]) -> None:
         """Say what a checkpoint holds.
 
         Args:
@@ -100,7 +103,7 @@ class Checkpoints:
         """
         self._team, self._path, self._settings = team, folder / CHECKPOINT, plain(settings)
         self._accelerator = accelerator = team.accelerator
-        accelerator._custom_objects.clear()
+        self._parts = parts
         accelerator.register_for_checkpointing(*parts)
         self._hooks = [
             accelerator.register_save_state_pre_hook(self._save_weights),
@@ -108,9 +111,10 @@ class Checkpoints:
         ]
 
     def close(self) -> None:
-        """Take the hooks off the accelerator, for the next run's."""
+        """Take all that is this run's off the accelerator."""
         for hook in self._hooks:
             hook.remove()
+        self._team.release()
 
     def save(self) -> None:
         """Write a checkpoint beside the last one, then put it in its place.
@@ -121,19 +125,19 @@ class Checkpoints:
         from safetensors import SafetensorError  # what safetensors makes of an OSError
 
         part = self._path.with_suffix(".part")
-        if self._team.is_main:
+        if self._team.is_main_process:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
         self._team.wait()
         try:
             self._accelerator.save_state(str(part), safe_serialization=True)
-            if self._team.is_main:
+            if self._team.is_main_process:
                 write_json(part / "settings.json", self._settings)
         except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(part, ignore_errors=True)
             raise OSError(f"the checkpoint {part} could not be written ({error}); {self._last()}") from error
         self._team.wait()
-        if self._team.is_main:
+        if self._team.is_main_process:
             _replace_folder(part, self._path)
         self._team.wait()
 
@@ -146,21 +150,26 @@ class Checkpoints:
         Raises:
           ValueError: it was made under other settings (they are named).
         """
-        old = self._path.with_suffix(".old")
-        path = self._path if self._path.is_dir() else old
-        if not path.is_dir():
+        path = self._team.tell(self._to_resume)
+        if path is None:
             return False
-        made = read_json(path / "settings.json")
-        other = sorted(k for k in {*made, *self._settings} if made.get(k) != self._settings.get(k))
-        if other:
-            listed = "; ".join(f"{k}: {made.get(k)!r} there, {self._settings.get(k)!r} now" for k in other)
-            raise ValueError(f"{path} cannot be resumed, it was made with other settings ({listed})")
+        if self._team.alone:
+            _take_random_numbers(path, self._accelerator.process_index)
         self._accelerator.load_state(str(path))
         return True
 
+    def _to_resume(self) -> Path | None:
+        """Give the last checkpoint after a look at its settings; None where there is none."""
+        path = self._path if self._path.is_dir() else self._path.with_suffix(".old")
+        if not path.is_dir():
+            return None
+        if other := differences(read_json(path / "settings.json"), self._settings):
+            raise ValueError(f"{path} cannot be resumed, it was made with other settings ({other})")
+        return path
+
     def remove(self) -> None:
         """Remove all checkpoints: the run is done."""
-        if self._team.is_main:
+        if self._team.is_main_process:
             for path in (self._path, self._path.with_suffix(".old"), self._path.with_suffix(".part")):
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -174,10 +183,19 @@ class Checkpoints:
 
         for model in models:
             bare = self._accelerator.unwrap_model(model)
-            if self._team.is_main:
+            if self._team.is_main_process:
                 kept = {name: p.detach().cpu().contiguous() for name, p in trainable(bare).items()}
                 save_file(kept, Path(folder) / _WEIGHTS)
         weights.clear()
+        if self._team.alone and not self._accelerator.is_main_process:
+            self._save_what_only_the_first_writes(Path(folder))
+
+    def _save_what_only_the_first_writes(self, folder: Path) -> None:
+        """Write, under accelerate's names, what it writes on the first process alone: here each has its own run."""
+        for number, part in enumerate(self._parts):
+            torch.save(part.state_dict(), folder / f"custom_checkpoint_{number}.pkl")
+        (optimizer,) = self._accelerator._optimizers
+        torch.save(optimizer.state_dict(), folder / "optimizer.bin")
 
     def _load_weights(self, models: list[nn.Module], folder: str) -> None:
         from accelerate.utils import DistributedType
@@ -189,9 +207,22 @@ class Checkpoints:
             load_trainable(self._accelerator.unwrap_model(models.pop()), load_file(Path(folder) / _WEIGHTS))
 
 
-def plain(settings: dict[str, Any]) -> dict[str, Any]:
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Give settings as JSON gives them back."""
-    return json.loads(json.dumps(settings))
+    return json.loads(json.dumps(dict(settings)))
+
+
+def differences(made: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the settings that something was made with and that are others now; empty where they all are the same."""
+    asked = plain(now)
+    other = sorted(name for name in asked if made.get(name) != asked[name])
+    return "; ".join(f"{name}: {made.get(name)!r} there, {asked[name]!r} now" for name in other)
+
+
+def _take_random_numbers(checkpoint: Path, process: int) -> None:
+    """Call a checkpoint's random numbers after the process that resumes it; a language may have moved to another."""
+    (kept,) = checkpoint.glob("random_states_*.pkl")
+    os.replace(kept, checkpoint / f"random_states_{process}.pkl")
 
 
 def _replace_folder(part: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from babel_adapters.captions import Columns, Pair
+from babel_adapters.pairs import Columns, Pair
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
@@ -26,16 +26,16 @@ def file_pairs(path: Path, columns: Columns, *, limit: int | None = None) -> Ite
 
 def dataset_pairs(data: str, columns: Columns, *, limit: int | None = None, streaming: bool = False) -> Iterator[Pair]:
     """Give the pairs of `hf:NAME:SPLIT`: a dataset on the Hub, a folder of data files, or one of `save_to_disk`."""
-    return pairs_of(islice(dataset_of(data, columns.image, streaming=streaming), limit), columns, data)
+    return pairs_of(islice(dataset_of(data, streaming=streaming), limit), columns, data)
 
 
-def dataset_of(data: str, image: str | None, *, streaming: bool = False, flag: str = "--train-data") -> Any:
-    """Open `hf:NAME:SPLIT`, its column of images, if any, as bytes and paths; `flag` is who asked.
+def dataset_of(data: str, *, streaming: bool = False, flag: str = "--train-data") -> Any:
+    """Open `hf:NAME:SPLIT`, its columns of images, if any, as bytes and paths; `flag` is who asked.
 
     Raises:
       ValueError: the form is another, or a saved dataset has no such split.
     """
-    from datasets import DatasetDict, Image, load_dataset, load_from_disk
+    from datasets import DatasetDict, load_dataset, load_from_disk
 
     name, _, split = data.removeprefix("hf:").rpartition(":")
     if not name or not split:
@@ -48,15 +48,17 @@ def dataset_of(data: str, image: str | None, *, streaming: bool = False, flag: s
             dataset = dataset[split]
     else:
         dataset = load_dataset(name, split=split, streaming=streaming)
-    if image and image in (dataset.column_names or ()) and _is_image(dataset, image):
-        dataset = dataset.cast_column(image, Image(decode=False))
-    return dataset
+    return _images_as_they_are(dataset)
 
 
-def _is_image(dataset: Any, column: str) -> bool:
+def _images_as_they_are(dataset: Any) -> Any:
+    """Keep columns of images from being decoded; a stream that does not know its columns decodes none."""
     from datasets import Image
 
-    return isinstance((dataset.features or {}).get(column), Image)
+    for column, feature in (dataset.features or {}).items():
+        if isinstance(feature, Image):
+            dataset = dataset.cast_column(column, Image(decode=False))
+    return dataset
 
 
 def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -110,18 +112,26 @@ def pairs_of(
     """Turn rows into pairs.
 
     Raises:
-      ValueError: a column is missing (those there are get listed), or a caption is no text; row and column are named.
+      ValueError: a column is missing (those there are get listed), a caption is no text, or an image is neither a path
+        nor bytes; row and column are named.
     """
     for n, row in enumerate(rows):
         for column in filter(None, (columns.target, columns.english, columns.image)):
-            if column not in row:
+            if column not in row and (column != columns.english or columns.needs_english):
                 raise ValueError(
                     f"{name}, row {n}: no column {column!r}; its columns are: {', '.join(map(str, row))}. Name yours "
                     "with --target-column, --english-column and --image-column"
                 )
-        english = _text(row, columns.english, name, n) if columns.english else None
-        image = _image(row[columns.image], folder) if columns.image else None
-        yield Pair(_text(row, columns.target, name, n), english, image)
+        image = _image(row[columns.image], columns.image, name, n, folder) if columns.image else None
+        yield Pair(_text(row, columns.target, name, n), _english(row, columns, name, n), image)
+
+
+def _english(row: Mapping[str, Any], columns: Columns, name: str, n: int) -> str | None:
+    """Give a row's English caption; an empty one is none where none is needed."""
+    if columns.english is None or columns.english not in row:
+        return None
+    text = _text(row, columns.english, name, n)
+    return text if columns.needs_english or text.strip() else None
 
 
 def _text(row: Mapping[str, Any], column: str, name: str, n: int) -> str:
@@ -131,10 +141,15 @@ def _text(row: Mapping[str, Any], column: str, name: str, n: int) -> str:
     return value or ""
 
 
-def _image(value: Any, folder: Path | None) -> str | bytes | None:
+def _image(value: Any, column: str, name: str, n: int, folder: Path | None) -> str | bytes | None:
     """Take a path, bytes, or the dict of both that datasets keeps an image in."""
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
+    if value is not None and not isinstance(value, (str, bytes)):
+        raise ValueError(
+            f"{name}, row {n}: column {column!r} holds {type(value).__name__}, a path, an address or the bytes of an "
+            "image file are needed"
+        )
     if isinstance(value, str) and folder is not None and "://" not in value and not Path(value).is_absolute():
         return str(folder / value)
     return value

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from babel_adapters.captions import Pair
+from babel_adapters.pairs import Pair
 from babel_imagenet_dataset.languages import language as language_of
 from babel_imagenet_dataset.packaged import packaged_file
 

@@ -63,7 +63,7 @@ class ConseEncoder(TorchEncoder):
         self.device, self._dtype = device, torch_dtype(dtype)
         file = read_e5_file(sample.e5_weights())
         self._tokenizer = E5Tokenizer(file)
-        self.pad_id = self._tokenizer.pad
+        self.pad_id, self.unknown_id = self._tokenizer.pad, self._tokenizer.unk
         tower = E5Tower(load_bert(file), self.dim).to(device, self._dtype).eval()
         self.text_model = tower
         image_model = lite0.load_lite0(sample.lite0_weights()).to(device, self._dtype)

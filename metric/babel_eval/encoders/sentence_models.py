@@ -52,6 +52,7 @@ class SentenceEncoder(TorchEncoder):
             part.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
         self.text_model = SentenceText(_text_side(text) if text is images else text)
         self.pad_id = int(text.tokenizer.pad_token_id or 0)
+        self.unknown_id = unknown_token(text.tokenizer)
         with torch.inference_mode():
             self.dim = self.forward_texts(*self.collate(self.tokenize(["a"], "EN"))).shape[1]
 
@@ -96,6 +97,12 @@ def load(name: str, *, device: str, dtype: str) -> SentenceEncoder:
 def image_model_of(text_name: str) -> str:
     """Give the image model that a text model was distilled from, else the model itself."""
     return IMAGE_MODELS.get(Path(text_name).name, text_name)
+
+
+def unknown_token(tokenizer: Any) -> int | None:
+    """Give the token for what a tokenizer does not know; None for byte pairs, where it is the end of text."""
+    inner = getattr(tokenizer, "tokenizer", tokenizer)  # a processor of photos and texts has its tokenizer inside
+    return None if inner.unk_token_id in (None, inner.eos_token_id) else int(inner.unk_token_id)
 
 
 def _read(name: str, device: str) -> Any:
