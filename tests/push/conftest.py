@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -78,6 +79,10 @@ def push(
     return run
 
 
+def hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start Python in a process of its own, in an empty folder."""
@@ -88,7 +93,8 @@ def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subproce
         empty.mkdir(exist_ok=True)
         command = [sys.executable, *map(str, arguments)]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env=settings, cwd=empty, text=True, **pipes)
+        # A shell that runs the suite in the background has its children ignore Ctrl-C.
+        return subprocess.Popen(command, env=settings, cwd=empty, text=True, preexec_fn=hear_ctrl_c, **pipes)
 
     return run
 

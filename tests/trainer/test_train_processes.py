@@ -36,7 +36,7 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str, ends_with: int = 0) -> str:
-    done = subprocess.run([sys.executable, *command], env=environment(), capture_output=True, text=True, timeout=150)
+    done = subprocess.run([sys.executable, *command], env=environment(), capture_output=True, text=True, timeout=400)
     assert done.returncode == ends_with, done.stderr
     return done.stderr
 
