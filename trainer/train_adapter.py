@@ -17,7 +17,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +77,11 @@ def start(config: TrainConfig) -> Accelerator:
     from accelerate.utils import InitProcessGroupKwargs, set_seed
 
     from babel_adapters.team import share_cores
+    from babel_eval.team import PATIENCE
 
     project = config.output_dir if config.log_with else None
     # Processes wait while the first one measures, or until the last one's languages are done: for hours, not minutes.
-    patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision,
         log_with=config.log_with,

@@ -12,7 +12,7 @@ import glob
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,10 +158,8 @@ class ResultWriter:
 
     def _take_up(self, old: Results) -> None:
         keys = (set(old.meta) | set(self.results.meta)) - PASSING
-        other = sorted(k for k in keys if old.meta.get(k) != self.results.meta.get(k))
-        if other:
-            listed = "; ".join(f"{k}: {old.meta.get(k)!r} there, {self.results.meta.get(k)!r} now" for k in other)
-            raise ValueError(f"{self.path} cannot be resumed, it was made with other settings ({listed})")
+        if other := differences(old.meta, self.results.meta, keys):
+            raise ValueError(f"{self.path} cannot be resumed, it was made with other settings ({other})")
         self._kept = _row_groups(predictions_path(self.path))
         known = [r for r in old.rows if (r["lang"], r["prompt"]) in self._kept or self._part(r).exists()]
         self.results.rows, self.results.failures = known, []
@@ -268,6 +266,12 @@ def model_meta(model: str, dtype: str, encoder: Encoder) -> dict[str, Any]:
         **({"random_weights": True} if getattr(encoder, "random_weights", False) else {}),
         **({"adapter": encoder.adapter} if hasattr(encoder, "adapter") else {}),
     }
+
+
+def differences(made: Mapping[str, Any], now: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Name the settings that something was made with and that are others now, by name; empty where there are none."""
+    other = sorted(key for key in keys if made.get(key) != now.get(key))
+    return "; ".join(f"{key}: {made.get(key)!r} there, {now.get(key)!r} now" for key in other)
 
 
 def plain(value: Any) -> Any:

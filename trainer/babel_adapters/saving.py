@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from babel_adapters.adapter import save
 from babel_adapters.card import write_record as write_card
 from babel_adapters.measure import Gain, card_record, hub_id, read_gains
-from babel_adapters.state import differences
 from babel_eval.encoders.peft_adapters import RECORD, adapter_record, write_record
+from babel_eval.results import differences, plain
 from babel_imagenet_dataset.files import read_json
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def finished(folder: Path, config: Any) -> list[Gain] | None:
         raise ValueError(f"{folder} holds a finished adapter; --overwrite replaces it, --resume goes on to the next")
     instead = "--overwrite replaces it, another --output-dir keeps it"
     record = read_json(folder / RECORD)
-    if other := differences(record["settings"], config.settings()):
+    asked = plain(config.settings())
+    if other := differences(record["settings"], asked, asked):
         raise ValueError(f"{folder} holds an adapter that was made with other settings ({other}): {instead}")
     known = record.get("evaluated", {"eval-images": sorted({one.images for one in done})})
     for name, asked in _evaluations(config).items():

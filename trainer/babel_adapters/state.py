@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from babel_adapters.adapter import trainable
+from babel_eval.results import differences, plain
 from babel_imagenet_dataset.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Checkpoints:
         path = self._path if self._path.is_dir() else self._path.with_suffix(".old")
         if not path.is_dir():
             return None
-        if other := differences(read_json(path / "settings.json"), self._settings):
+        if other := differences(read_json(path / "settings.json"), self._settings, self._settings):
             raise ValueError(f"{path} cannot be resumed, it was made with other settings ({other})")
         return path
 
@@ -205,18 +205,6 @@ class Checkpoints:
             return
         while models:
             load_trainable(self._accelerator.unwrap_model(models.pop()), load_file(Path(folder) / _WEIGHTS))
-
-
-def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give settings as JSON gives them back."""
-    return json.loads(json.dumps(dict(settings)))
-
-
-def differences(made: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Name the settings that something was made with and that are others now; empty where they all are the same."""
-    asked = plain(now)
-    other = sorted(name for name in asked if made.get(name) != asked[name])
-    return "; ".join(f"{name}: {made.get(name)!r} there, {asked[name]!r} now" for name in other)
 
 
 def _take_random_numbers(checkpoint: Path, process: int) -> None:
