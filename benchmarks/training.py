@@ -138,6 +138,7 @@ def floor(run: Any, options: argparse.Namespace, folder: Path) -> Callable[[], t
 def sentence_transformers(run: Any, options: argparse.Namespace, folder: Path) -> Callable[[], tuple[float, float]]:
     """Time the trainer of sentence-transformers; its warm-up is a training of its own."""
     from datasets import Dataset
+    from peft import inject_adapter_in_model
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
     from sentence_transformers.losses import MSELoss
@@ -150,7 +151,8 @@ def sentence_transformers(run: Any, options: argparse.Namespace, folder: Path) -
     save_base(run.encoder, run.model.unload().bert, folder / "base")
     parts = [Transformer(str(folder / "base")), Pooling(run.encoder.dim)]
     model = SentenceTransformer(modules=parts, device="cpu")
-    model.add_adapter(settings)
+    # Into the tower itself: transformers' own `add_adapter` asks for a peft that may not be out yet.
+    inject_adapter_in_model(settings, parts[0].auto_model)
     rows = Dataset.from_dict({"text": [f"query: {target}" for target in targets], "label": labels})
 
     def train(steps: int) -> tuple[float, float]:

@@ -14,7 +14,6 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "eval"), str(ROOT / "trainer")]
 
-FAMILIES = ("open_clip", "open_clip XLM-R", "m-clip", "transformers CLIP", "transformers SigLIP")
 WORDS = ("tench", "goldfish", "shark", "ray", "cock", "hen", "ostrich", "finch", "junco", "bunting", "robin", "jay")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from conftest import FAMILIES
+from families import FAMILIES
 from peft import PeftModel
 from tiny_models import photos
 
