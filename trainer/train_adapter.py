@@ -125,7 +125,7 @@ def one_language(
     config: TrainConfig, accelerator: Accelerator, encoder: TorchEncoder, language: str, labels: LabelFile
 ) -> list[Gain]:
     """Train and measure the adapter of one language, and leave the encoder as it was."""
-    from babel_adapters.data import training_data
+    from babel_adapters.data import allowed_pairs, training_data
     from babel_adapters.measure import compare, measure
     from babel_adapters.recalls import compare_recalls, measure_recalls
     from babel_adapters.saving import finished
@@ -134,10 +134,11 @@ def one_language(
     team = Team(accelerator, alone=config.spread_languages)
     config = settled(config, team, encoder, language)
     folder = Path(config.output_dir) / language.lower()
-    if (done := team.tell(lambda: finished(folder, config))) is not None:
+    own = labels.languages[language].labels
+    if (done := team.tell(lambda: finished(folder, config, lambda: allowed_pairs(config, language, own)))) is not None:
         say(team, f"{language}: finished before, in {folder}")
         return done
-    data = team.in_turn(lambda: training_data(config, encoder, language, labels.languages[language].labels))
+    data = team.in_turn(lambda: training_data(config, encoder, language, own))
     say(team, describe(data, language))
     before = team.first(lambda: measure(config, encoder, language, folder, "before"))
     found = team.first(lambda: measure_recalls(config, encoder, language, folder, "before"))

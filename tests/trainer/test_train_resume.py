@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState
 from test_training import TEXTS, config, features, started
 
 import train_adapter
+from babel_adapters import frozen
 from babel_adapters.data import training_data
 from babel_adapters.progress import Progress
 from babel_adapters.team import Team
@@ -104,6 +105,20 @@ def test_a_finished_adapter_of_other_settings_is_not_handed_out(
     assert train_adapter.main(flags("out", "--resume", **asked)) == 0
     with pytest.raises(ValueError, match=said):
         train_adapter.main(flags("out", "--resume", **asked, **change))
+
+
+@pytest.mark.parametrize("objective", ["text-contrastive", "lit"])
+def test_a_finished_adapter_of_other_pairs_is_not_handed_out(
+    objective: str, flags: Callable[..., list[str]], pairs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen, "MAX_UNREADABLE_SHARE", 0.1)
+    (pairs_file.parent / "39.png").write_bytes(b"no image")
+    asked = {"steps": 1, "languages": "lo", "objective": objective}
+    assert train_adapter.main(flags("out", **asked)) == 0
+    assert train_adapter.main(flags("out", "--resume", **asked)) == 0
+    pairs_file.write_text(pairs_file.read_text().replace("robin", "raven"))
+    with pytest.raises(ValueError, match="other pairs than .* holds now: --overwrite"):
+        train_adapter.main(flags("out", "--resume", **asked))
 
 
 def test_a_checkpoint_of_other_pairs_is_refused(base: Callable[[str], str], pairs_file: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class TrainingData:
 
     Attributes:
       source: the pairs as read, with what was left out.
+      fingerprint: of the pairs as read, those included whose images did not open.
       pairs: pairs trained on, then those held out.
       n_train: how many are trained on.
       tokens: token ids of each distinct target caption.
@@ -44,6 +45,7 @@ class TrainingData:
     """
 
     source: PairSet
+    fingerprint: str
     pairs: tuple[Pair, ...]
     n_train: int
     tokens: list[list[int]]
@@ -116,7 +118,7 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     """
     needs_images, needs_english = needs(config)
     source = allowed_pairs(config, language, labels)
-    store = store_of(config)
+    store, fingerprint = store_of(config), source.fingerprint
     images, image_id, source = _images(encoder, source, store) if needs_images else (None, None, source)
     train, held_out = split_by_english(source.pairs, config.hold_out, config.seed)
     if len(train) < 2:
@@ -131,6 +133,7 @@ def training_data(config: Any, encoder: TorchEncoder, language: str, labels: Seq
     english = english_features(encoder, captions, store) if wants_features else None
     return TrainingData(
         source=source,
+        fingerprint=fingerprint,
         pairs=pairs,
         n_train=len(train),
         tokens=tokens,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from babel_adapters.data import TrainingData
+    from babel_adapters.pairs import PairSet
     from babel_adapters.state import LoopState
     from babel_eval.encoders.base import TorchEncoder
 
@@ -63,7 +64,7 @@ def save_adapter(
         [language],
         objective=config.weights,
         method=config.method,
-        data={**pairs, "fingerprint": data.source.fingerprint, "held_out": len(data.held_out)},
+        data={**pairs, "fingerprint": data.fingerprint, "held_out": len(data.held_out)},
         leakage=config.leakage,
         settings=settings,
         evaluated=_evaluations(config),
@@ -87,16 +88,17 @@ def save_adapter(
     write_card(folder, card)
 
 
-def finished(folder: Path, config: Any) -> list[Gain] | None:
+def finished(folder: Path, config: Any, pairs: Callable[[], PairSet]) -> list[Gain] | None:
     """Give what a language gained whose adapter is finished; None where it is to be trained.
 
     Args:
       folder: the adapter's folder.
       config: a `TrainConfig`; `overwrite` trains in any case.
+      pairs: reads the pairs that would be trained on now, as `allowed_pairs` does.
 
     Raises:
-      ValueError: it is finished and `resume` does not say to take it; or it was made with other settings, or not
-        measured on all that is asked for now (what differs is named).
+      ValueError: it is finished and `resume` does not say to take it; or it was made with other settings, not measured
+        on all that is asked for now (what differs is named), or trained on other pairs.
     """
     done = read_gains(folder)
     if done is None or config.overwrite:
@@ -115,6 +117,8 @@ def finished(folder: Path, config: Any) -> list[Gain] | None:
             raise ValueError(
                 f"{folder} holds an adapter that was not measured for --{name} {','.join(missing)}: {instead}"
             )
+    if record["data"]["fingerprint"] != (now := pairs()).fingerprint:
+        raise ValueError(f"{folder} holds an adapter that was trained on other pairs than {now.name} holds now: {instead}")
     return done
 
 
