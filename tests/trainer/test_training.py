@@ -198,6 +198,13 @@ def test_the_whole_program_writes_results_record_and_card(
     record = json.loads((out / "lo" / "babel_adapter.json").read_text())
     row = json.loads((out / "lo" / "after-names.json").read_text())["results"][0]
     assert record["results"][0]["after"]["value"] == row["accuracy"]
+    metas = [json.loads((out / "lo" / f"{when}-names.json").read_text())["meta"] for when in ("before", "after")]
+    for meta, one in zip(metas, (model, f"{model}+peft:{out / 'lo'}"), strict=True):
+        encoder = load_encoder(one, device="cpu")
+        assert meta["model_string"] == one
+        assert meta["fingerprint"] == encoder.fingerprint
+        assert meta["parameters"] == encoder.parameters
+    assert metas[1]["adapter"]["languages"] == ["LO"]
     assert "LO" in capsys.readouterr().err
     with pytest.raises(ValueError, match="finished adapter"):
         train_adapter.main(flags)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from babel_adapters.card import RECORD_NAME
 from babel_eval.config import EvaluateConfig
+from babel_eval.encoders.peft_adapters import SUFFIX, adapter_record, identify
 from babel_eval.runner import run
 from babel_eval.team import Team
 from babel_eval.zero_shot import LanguageResult
 from babel_imagenet_dataset.files import read_json
 from babel_imagenet_dataset.languages import language as language_of
 from babel_zsic.uncertainty import paired_interval
-
-if TYPE_CHECKING:
-    pass
 
 # Bases whose model string is no id of the Hub.
 _HUB_IDS = {"conse-e5": "intfloat/multilingual-e5-small"}
@@ -107,12 +106,32 @@ def measure(config: Any, encoder: Any, language: str, folder: Path, when: str) -
       ValueError: the language has no labels, or there is no photo of any of its classes.
     """
     names = [name.strip() for name in config.eval_images.split(",") if name.strip()]
-    return {name: _evaluate(config, encoder, language, name, folder / result_file(when, name)) for name in names}
+    with known_as(config, encoder, language, folder, when) as model:
+        return {
+            name: _evaluate(config, model, encoder, language, name, folder / result_file(when, name)) for name in names
+        }
 
 
-def _evaluate(config: Any, encoder: Any, language: str, images: str, out: Path) -> dict[str, LanguageResult]:
+@contextmanager
+def known_as(config: Any, encoder: Any, language: str, folder: Path, when: str) -> Iterator[str]:
+    """Let an encoder be known in result files by the adapter that is on it after training; give its model string."""
+    if when == "before":
+        yield config.model
+        return
+    base = {name: getattr(encoder, name) for name in ("model", "parameters", "fingerprint")}
+    identify(encoder, str(folder), adapter_record(encoder, [language]))
+    try:
+        yield f"{config.model}{SUFFIX}{folder}"
+    finally:
+        vars(encoder).update(base)
+        del encoder.adapter
+
+
+def _evaluate(
+    config: Any, model: str, encoder: Any, language: str, images: str, out: Path
+) -> dict[str, LanguageResult]:
     settings = EvaluateConfig(
-        model=config.model,
+        model=model,
         images=images,
         out=str(out),
         languages=language.lower(),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from babel_adapters.measure import Gain
+from babel_adapters.measure import Gain, known_as
 from babel_eval.captions import load_captions
 from babel_eval.config import RetrieveConfig
 from babel_eval.correlation.joining import code_of
@@ -61,18 +61,19 @@ def measure_recalls(config: Any, encoder: Any, language: str, folder: Path, when
     name = next((name for name in captions.captions if code_of(name) == language), None)
     if name is None:
         return None
-    settings = RetrieveConfig(
-        model=config.model,
-        dataset=config.eval_retrieval,
-        out=str(folder / f"{when}-retrieval.json"),
-        image_root=config.eval_image_root,
-        languages=name,
-        k=tuple(k for k in CUTOFFS if k <= len(captions.images)),
-        store=config.store,
-        overwrite=True,
-    )
     results: list[LanguageRetrieval] = []
-    found = run(settings, encoder=encoder, on_result=results.append)
+    with known_as(config, encoder, language, folder, when) as model:
+        settings = RetrieveConfig(
+            model=model,
+            dataset=config.eval_retrieval,
+            out=str(folder / f"{when}-retrieval.json"),
+            image_root=config.eval_image_root,
+            languages=name,
+            k=tuple(k for k in CUTOFFS if k <= len(captions.images)),
+            store=config.store,
+            overwrite=True,
+        )
+        found = run(settings, encoder=encoder, on_result=results.append)
     if found["failures"]:
         raise ValueError(f"--eval-retrieval {config.eval_retrieval}: {found['failures'][0]['status']}")
     return replace(results[0], row={**results[0].row, "set": captions.name})

@@ -118,7 +118,9 @@ def finished(folder: Path, config: Any, pairs: Callable[[], PairSet]) -> list[Ga
                 f"{folder} holds an adapter that was not measured for --{name} {','.join(missing)}: {instead}"
             )
     if record["data"]["fingerprint"] != (now := pairs()).fingerprint:
-        raise ValueError(f"{folder} holds an adapter that was trained on other pairs than {now.name} holds now: {instead}")
+        raise ValueError(
+            f"{folder} holds an adapter that was trained on other pairs than {now.name} holds now: {instead}"
+        )
     return done
 
 

@@ -56,13 +56,20 @@ def put_on(encoder: Encoder, adapter: str) -> Encoder:
     folder = adapter_folder(adapter)
     record = checked_record(folder, adapter)
     _check_base(encoder, record, adapter)
-    adapted: Any = encoder
-    adapted.text_model, weights = _wrapped(encoder, folder, adapter)
-    adapted.parameters += sum(value.numel() for value in weights.values())
-    adapted.fingerprint = fingerprint_of(adapted.fingerprint, sorted(weights), *map(weights.get, sorted(weights)))
-    adapted.model += f"{SUFFIX}{adapter}"
-    adapted.adapter = record
-    return adapted
+    encoder.text_model = _wrapped(encoder, folder, adapter)
+    identify(encoder, adapter, record)
+    return encoder
+
+
+def identify(encoder: Any, adapter: str, record: Mapping[str, Any]) -> None:
+    """Let an encoder be known by the adapter that is on its text tower: name, parameters, fingerprint, record."""
+    from peft import get_peft_model_state_dict
+
+    weights = get_peft_model_state_dict(encoder.text_model)
+    encoder.parameters += sum(value.numel() for value in weights.values())
+    encoder.fingerprint = fingerprint_of(encoder.fingerprint, sorted(weights), *map(weights.get, sorted(weights)))
+    encoder.model += f"{SUFFIX}{adapter}"
+    encoder.adapter = record
 
 
 def adapter_folder(adapter: str) -> Path:
@@ -110,9 +117,9 @@ def _check_base(encoder: Any, record: Mapping[str, Any], adapter: str) -> None:
         )
 
 
-def _wrapped(encoder: Any, folder: Path, adapter: str) -> tuple[Any, dict[str, Any]]:
-    """Give the text tower with the adapter on, and the adapter's own weights by name."""
-    from peft import PeftModel, PeftType, get_peft_model_state_dict
+def _wrapped(encoder: Any, folder: Path, adapter: str) -> Any:
+    """Give the text tower with the adapter on."""
+    from peft import PeftModel, PeftType
 
     kind = read_json(folder / _CONFIG).get("peft_type")
     if kind not in {member.value for member in PeftType}:
@@ -122,5 +129,4 @@ def _wrapped(encoder: Any, folder: Path, adapter: str) -> tuple[Any, dict[str, A
         model = PeftModel.from_pretrained(encoder.text_model, str(folder), autocast_adapter_dtype=False)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"adapter {adapter!r} does not fit the text tower of {encoder.model}: {error}") from error
-    weights = get_peft_model_state_dict(model)
-    return model.eval().requires_grad_(False).to(device=encoder.device, dtype=dtype), weights
+    return model.eval().requires_grad_(False).to(device=encoder.device, dtype=dtype)
