@@ -65,7 +65,8 @@ def identify(encoder: Any, adapter: str, record: Mapping[str, Any]) -> None:
     """Let an encoder be known by the adapter that is on its text tower: name, parameters, fingerprint, record."""
     from peft import get_peft_model_state_dict
 
-    weights = get_peft_model_state_dict(encoder.text_model)
+    # Our adapters train no embeddings; asked to find out, peft would look for the base on the Hub.
+    weights = get_peft_model_state_dict(encoder.text_model, save_embedding_layers=False)
     encoder.parameters += sum(value.numel() for value in weights.values())
     encoder.fingerprint = fingerprint_of(encoder.fingerprint, sorted(weights), *map(weights.get, sorted(weights)))
     encoder.model += f"{SUFFIX}{adapter}"
