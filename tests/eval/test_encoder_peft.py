@@ -71,8 +71,10 @@ def test_texts_are_adapted_and_photos_bit_identical(base: str, tmp_path: Path) -
 def test_the_hub_is_not_asked_for_the_base_of_an_adapter_that_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = f"open_clip:{tiny.open_clip_folder(tmp_path / 'base', {})}"
-    trained(base, tmp_path / "adapter", base_model_name_or_path="org/base")
+    base = f"transformers:{hugging_face.saved('clip', tmp_path / 'base')}"
+    trained(base, tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"base_model_name_or_path": "org/base"}))
     asked: list[str] = []
     monkeypatch.setattr(peft.utils.save_and_load, "check_file_exists_on_hf_hub", lambda name, _: asked.append(name))
     load_encoder(f"{base}+peft:{tmp_path / 'adapter'}", device="cpu")
