@@ -28,9 +28,15 @@ def guard(run: Callable[[], int | None], stopped: str = "stopped") -> int:
     except USER_ERRORS as error:
         if os.environ.get("BABEL_TRACEBACK"):
             raise
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(f"error: {_message(error)}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"{stopped}\n")
         return 130
+
+
+def _message(error: Exception) -> str:
+    """Give what an error says: a key without its quotes, what an operating system refused with the file first."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return str(error.args[0] if isinstance(error, KeyError) and error.args else error)

@@ -199,7 +199,7 @@ def test_a_full_disk_says_so_and_loses_nothing(tmp_path, toy, capsys, monkeypatc
     first, kept, second, (one, whole) = interrupted(tmp_path, capsys, monkeypatch, lambda: toy)
     assert first[0] == 2
     assert "no room is left on the disk; this goes on where it was" in first[1]
-    assert "error: [Errno 28] No space left on device" in first[1]
+    assert f"error: {tmp_path / 'a b.json'}: No space left on device" in first[1]
     assert [row["lang"] for row in kept] == ["OM"]
     assert second[0] == 0
     assert one["results"] == whole["results"]

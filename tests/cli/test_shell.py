@@ -24,6 +24,9 @@ sys.exit(guard(run, "stopped; go on with --resume"))
         ("return 3", 3, None),
         ("raise ValueError('bad flag')", 2, "error: bad flag"),
         ("raise KeyError('no such language')", 2, "error: no such language"),
+        ("open('no/such.json')", 2, "error: no/such.json: No such file or directory"),
+        ("raise OSError('model.bin is no model')", 2, "error: model.bin is no model"),
+        ("raise OSError(28, 'No space left on device')", 2, "error: No space left on device"),
         ("raise KeyboardInterrupt", 130, "stopped; go on with --resume"),
     ],
 )
