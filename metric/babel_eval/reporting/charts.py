@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from babel_eval.correlation.curse import QUANTITIES
-from babel_eval.reporting.data import ReportData, Row, best_models, group_means
+from babel_eval.reporting.data import ReportData, Row, best_models, group_means, main_runs
 from babel_eval.vega import GROUP_COLOURS, GROUP_NAMES, Spec, model_scale
 from babel_imagenet_dataset.languages import GROUPS
 
@@ -311,7 +311,7 @@ def curse_charts(data: ReportData) -> list[Chart]:
 def _curse_chart(data: ReportData, quantity: str) -> Chart | None:
     """Draw the gap of each resource group against a quantity of the models; None below 3 models that have it."""
     rows: list[Row] = []
-    names = {run.model: run.label for run in data.runs}
+    names = {run.model: run.label for run in main_runs(data.runs)}
     for curse in data.curses:
         for model, gaps in curse.gaps.items():
             value = getattr(curse.facts[model], quantity)

@@ -12,6 +12,7 @@ import numpy as np
 from babel_eval.correlation.curse import ENGLISH, Curse, curse_of_multilinguality
 from babel_eval.correlation.figures import Correlation, correlate
 from babel_eval.correlation.joining import Joined, Score, join, read_scores, short_names
+from babel_eval.reporting.naming import place_of, run_labels
 from babel_eval.results import Results, predictions_path, read_results
 from babel_imagenet_dataset.languages import GROUPS, group, language
 
@@ -100,7 +101,7 @@ def gather(files: Sequence[Path | str], *, n_resamples: int = 2000) -> ReportDat
       n_resamples: bootstrap resamples for the intervals of correlations.
 
     Raises:
-      ValueError: there is no zero-shot result among them, or two files hold the same model on the same photos.
+      ValueError: there is no zero-shot result among them, or two files hold the same run (`naming.run_labels`).
     """
     results, scores = _split(files)
     if not results:
@@ -119,7 +120,7 @@ def gather(files: Sequence[Path | str], *, n_resamples: int = 2000) -> ReportDat
     data = ReportData(runs, prompts, rows, failures, _languages(rows))
     _add_retrieval(data, scores, n_resamples)
     for prompt in prompts:
-        main = [r for r, run in zip(results, runs, strict=True) if run in _main_runs(runs)]
+        main = [r for r, run in zip(results, runs, strict=True) if run in main_runs(runs)]
         if (curse := curse_of_multilinguality(main, prompt)) is not None:
             data.curses.append(curse)
     return data
@@ -189,20 +190,12 @@ def _split(files: Sequence[Path | str]) -> tuple[list[Results], list[Score]]:
 
 
 def _runs(results: Sequence[Results]) -> list[Run]:
-    models = [str(r.meta["model"]) for r in results]
     images = [r.meta.get("images") for r in results]
-    places = [str(i["name"]) if isinstance(i, Mapping) else "ImageNet" for i in images]
-    seen: dict[tuple[str, str], Path | None] = {}
-    for r, model, place in zip(results, models, places, strict=True):
-        if (model, place) in seen:
-            raise ValueError(f"{seen[model, place]} and {r.path} both hold {model} on {place}; give one of the two")
-        seen[model, place] = r.path
-    short = dict(zip(distinct := list(dict.fromkeys(models)), short_names(distinct), strict=True))
     return [
         Run(
-            label=short[model] if models.count(model) == 1 else f"{short[model]} ({Path(place).name})",
-            model=model,
-            images=place,
+            label=label,
+            model=str(r.meta["model"]),
+            images=place_of(r.meta),
             kind=str(i.get("kind", "photos")) if isinstance(i, Mapping) else "reference",
             source=str(r.meta.get("source", "")),
             parameters=r.meta.get("parameters"),
@@ -210,7 +203,7 @@ def _runs(results: Sequence[Results]) -> list[Run]:
             has_decisions=r.path is not None and predictions_path(r.path).exists(),
             path=r.path or Path(),
         )
-        for r, model, place, i in zip(results, models, places, images, strict=True)
+        for r, label, i in zip(results, run_labels(results), images, strict=True)
     ]
 
 
@@ -271,7 +264,7 @@ def _languages(rows: Iterable[Row]) -> list[Row]:
     return sorted(found, key=lambda x: (order.index(x["group"]), x["script"] != "Latn", x["script"], x["name"]))
 
 
-def _main_runs(runs: Sequence[Run]) -> list[Run]:
+def main_runs(runs: Sequence[Run]) -> list[Run]:
     """Give one run a model, the one with real photos where there are several."""
     best: dict[str, Run] = {}
     for run in runs:
@@ -284,7 +277,7 @@ def _add_retrieval(data: ReportData, scores: Sequence[Score], n_resamples: int) 
     """Join retrieval with the runs, under the runs' short names."""
     if not scores:
         return
-    main = {run.model: run for run in _main_runs(data.runs)}
+    main = {run.model: run for run in main_runs(data.runs)}
     names = {model: run.label for model, run in main.items()}
     others = [m for m in dict.fromkeys(s.model for s in scores) if m not in names]
     names |= dict(zip(others, short_names(others), strict=True))
