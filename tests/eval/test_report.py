@@ -88,6 +88,25 @@ def test_names_are_shortened_only_where_they_stay_apart():
     assert short_names(["org/a@x", "org/a@y", "c"]) == ["org/a@x", "org/a@y", "c"]
 
 
+@pytest.mark.parametrize(
+    ("metas", "said"),
+    [
+        ([{}], "One model naming"),
+        ([{}, {"model": "b"}], "2 models naming"),
+        ([{"dtype": "fp32"}, {"dtype": "bf16"}], "One model in 2 runs naming"),
+        ([{"dtype": "fp32"}, {"dtype": "bf16"}, {"model": "b"}], "2 models in 3 runs naming"),
+    ],
+)
+def test_the_page_says_how_many_models_and_runs_it_shows(tmp_path, metas, said):
+    files = [reference_file(tmp_path, str(n), {"EN": 0.9, "DE": 0.5}, SIZES) for n in range(len(metas))]
+    for file, meta in zip(files, metas, strict=True):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["meta"] |= {"model": "a", **meta}
+        file.write_text(json.dumps(content), encoding="utf-8")
+    page = write_page(make_report(files), tmp_path / "out", title="t")
+    assert f">{said}" in page.read_text(encoding="utf-8")
+
+
 def test_the_same_model_on_the_same_photos_twice_is_an_error(tmp_path, files):
     (tmp_path / "more").mkdir()
     again = reference_file(tmp_path / "more", "org/a", {"DE": 0.1}, SIZES)

@@ -194,7 +194,8 @@ def notes(data: ReportData) -> list[str]:
 def _lede(data: ReportData) -> str:
     n = len(data.languages)
     prompts = " and ".join(PROMPTS.get(p, p) for p in data.prompts)
-    models = f"{len(data.runs)} models" if len(data.runs) > 1 else "One model"
+    n_models, n_runs = len({run.model for run in data.runs}), len(data.runs)
+    models = (f"{n_models} models" if n_models > 1 else "One model") + (f" in {n_runs} runs" * (n_runs > n_models))
     return f"{models} naming photos of ImageNet in {n} languages, with {prompts} as prompts."
 
 
