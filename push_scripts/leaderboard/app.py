@@ -41,7 +41,8 @@ def read(results: str) -> tuple[pd.DataFrame, pd.DataFrame]:
       ValueError: a folder holds no zero-shot result file.
     """
     if Path(results).is_dir():
-        rows = [row for path in sorted(Path(results).rglob("*.json")) for row in read_file(path)]
+        found = {path: path.relative_to(results).as_posix() for path in sorted(Path(results).rglob("*.json"))}
+        rows = [{**row, "run": name} for path, name in found.items() for row in read_file(path)]
         zero_shot = pd.DataFrame([row for row in rows if row.get("accuracy") is not None])
         retrieval = pd.DataFrame([row for row in rows if "t2i_r@1" in row])
         if zero_shot.empty:
@@ -70,8 +71,9 @@ def read_file(path: Path) -> list[dict[str, Any]]:
 
 
 def with_figures(table: pd.DataFrame) -> pd.DataFrame:
-    """Add what a file may lack: a name for each run, chance-corrected accuracy and the resource group."""
+    """Add what a file may lack, chance-corrected accuracy and the resource group, and give each run a short name."""
     table = table[table["accuracy"].notna()].copy()
+    table["images"] = table["images"].fillna("ImageNet")  # the reference's files do not say
     chance = 1 / table["num_classes"]
     table["centred"] = (table["accuracy"] - chance) / (1 - chance)
     table["group"] = [next(g for g, most in GROUPS.items() if n <= most) for n in table["num_classes"]]
@@ -80,15 +82,22 @@ def with_figures(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_names(table: pd.DataFrame) -> list[str]:
-    """Name each row's run: the model's short name where that is one model, and its photos where it has several."""
+    """Name each row's run: the model's short name where that is one model, its photos where it has several.
+
+    Where runs of one model on the same photos have a number for the same language and prompts, since their labels or
+    settings differ, each has the name of its file too: a mean of both would be the number of neither.
+    """
     models = sorted(set(table["model"]))
     short = [model.rsplit("/", 1)[-1].split("@")[0] for model in models]
     names = {model: s if short.count(s) == 1 else model for model, s in zip(models, short, strict=True)}
-    n_sets = table.groupby("model")["images"].nunique(dropna=False)
-    return [
-        names[model] if n_sets[model] == 1 else f"{names[model]} ({Path(str(images)).name})"
+    n_sets = table.groupby("model")["images"].nunique()
+    own = [
+        names[model] if n_sets[model] == 1 else f"{names[model]} ({Path(images).name})"
         for model, images in zip(table["model"], table["images"], strict=True)
     ]
+    keys = table[["lang", "prompt"]].assign(own=own)
+    several = set(keys["own"][keys.duplicated(keep=False)])
+    return [f"{name}: {run}" if name in several else name for name, run in zip(own, table["run"], strict=True)]
 
 
 def chosen(table: pd.DataFrame, prompt: str, groups: list[str], size: str) -> pd.DataFrame:
@@ -106,8 +115,8 @@ def board(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     english = table[table["lang"] == "EN"].groupby("run")["accuracy"].first()
     means.insert(1, "English %", (100 * english).reindex(means.index))
     means["parameters, M"] = table.groupby("run")["parameters"].first() / 1e6
-    photos = table.groupby("run")["images"].first().fillna("ImageNet")
-    means["photos"] = [Path(str(photos[run])).name for run in means.index]
+    photos = table.groupby("run")["images"].first()
+    means["photos"] = [Path(photos[run]).name for run in means.index]
     note = (
         f"Means over the {len(shared)} languages that every model below has, English apart. Other photos, other scale."
     )
@@ -120,8 +129,9 @@ def heat(table: pd.DataFrame, measure: str) -> Any:
     column = MEASURES[measure]
     if column not in table or table[column].isna().all():
         return pd.DataFrame({"note": [f"these results have no {measure}"]})
-    wide = 100 * table.pivot_table(index=["num_classes", "lang"], columns="run", values=column).sort_index()
     runs = list(board(table)[0]["model"])
+    wide = 100 * table.pivot_table(index=["num_classes", "lang"], columns="run", values=column).sort_index()
+    wide = wide.reindex(columns=runs)  # a run without the figure has a column too
     shown = wide.round(1).reset_index().rename(columns={"lang": "language", "num_classes": "classes"})
     style = shown[["language", "classes", *runs]].style.format(precision=1, na_rep="–", subset=runs)
     style = style.background_gradient("Oranges" if column == "gap" else "Blues", subset=runs, axis=None)
