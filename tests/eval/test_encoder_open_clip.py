@@ -260,6 +260,34 @@ def test_fingerprint_follows_weights_dtype_and_preprocessing(tmp_path: Path) -> 
     assert changed.text_fingerprint == prints[0].text_fingerprint
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sides"),
+    [
+        ('"embed_dim"', '"quick_gelu": true, "embed_dim"', {"image", "text"}),
+        ('"head_width": 16', '"head_width": 8', {"image"}),
+        ('"image_size"', '"pool_type": "avg", "image_size"', {"image"}),
+        ('"heads": 2', '"heads": 4', {"text"}),
+        ('"heads"', '"no_causal_mask": true, "heads"', {"text"}),
+    ],
+)
+def test_what_a_configuration_says_beside_the_weights_is_told_apart(
+    old: str, new: str, sides: set[str], tmp_path: Path
+) -> None:
+    """The same weights compute something else with another activation, number of heads, pooling or mask."""
+    folder = tiny.open_clip_folder(tmp_path, {})
+    before: Any = load_encoder(f"open_clip:{folder}", device="cpu")
+    config = folder / "open_clip_config.json"
+    config.write_text(config.read_text().replace(old, new))
+    after: Any = load_encoder(f"open_clip:{folder}", device="cpu")
+    moved = {
+        "image": not np.allclose(before.encode_images(tiny.photos()), after.encode_images(tiny.photos()), rtol=1e-4),
+        "text": not np.allclose(before.encode_texts(tiny.TEXTS, "EN"), after.encode_texts(tiny.TEXTS, "EN"), rtol=1e-4),
+    }
+    assert {side for side, has in moved.items() if has} == sides
+    assert (after.image_fingerprint != before.image_fingerprint) is ("image" in sides)
+    assert after.fingerprint != before.fingerprint
+
+
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_half_precision_stays_near(dtype: str, tmp_path: Path) -> None:
     folder = tiny.open_clip_folder(tmp_path, {})

@@ -104,6 +104,12 @@ def test_a_missing_model_says_so(tmp_path: Path) -> None:
         load_encoder(f"sentence-transformers:{tmp_path}", device="cpu")
 
 
+def test_a_model_of_texts_alone_asks_for_its_images(tmp_path: Path) -> None:
+    text_model(tmp_path)
+    with pytest.raises(ValueError, match=r"takes no photos.*\+images:"):
+        load_encoder(f"sentence-transformers:{tmp_path / 'text'}", device="cpu")
+
+
 def test_the_token_for_what_is_not_known_is_the_tokenizers_own(tmp_path: Path) -> None:
     text_model(tmp_path), clip_model(tmp_path)
     encoder: Any = load_encoder(f"sentence-transformers:{tmp_path / 'text'}+images:{tmp_path / 'images'}", device="cpu")
@@ -120,3 +126,31 @@ def test_byte_pairs_know_everything(end: int | None) -> None:
     from babel_eval.encoders.sentence_models import unknown_token
 
     assert unknown_token(SimpleNamespace(unk_token_id=end, eos_token_id=2)) is None
+
+
+@pytest.mark.parametrize("include", [True, False])
+def test_a_prompt_that_the_model_puts_before_every_text_is_put_there(include: bool, tmp_path: Path) -> None:
+    """E5 and its kin name one in their configuration; some do not pool its tokens."""
+    clip_model(tmp_path)
+    model = text_model(tmp_path)
+    bare = model.encode(list(tiny.TEXTS))
+    model.prompts, model.default_prompt_name = {"name": "a photo of "}, "name"
+    model[1].include_prompt = include
+    model.save_pretrained(str(tmp_path / "text"))
+    expected = SentenceTransformer(str(tmp_path / "text"), device="cpu").encode(list(tiny.TEXTS))
+    assert not np.allclose(bare, expected, rtol=1e-3)
+    encoder = load_encoder(f"sentence-transformers:{tmp_path / 'text'}+images:{tmp_path / 'images'}", device="cpu")
+    assert tiny.cosines(encoder.encode_texts(tiny.TEXTS, "DE"), torch.tensor(expected)).min() > 0.99999
+
+
+def test_what_is_done_to_photos_before_the_tower_is_told_apart(tmp_path: Path) -> None:
+    clip_model(tmp_path)
+    before: Any = load_encoder(f"sentence-transformers:{tmp_path / 'images'}", device="cpu")
+    files = [path for path in (tmp_path / "images").rglob("*.json") if "image_mean" in path.read_text()]
+    assert files
+    for path in files:
+        path.write_text(path.read_text().replace('"resample": 3', '"resample": 0'))
+    after: Any = load_encoder(f"sentence-transformers:{tmp_path / 'images'}", device="cpu")
+    assert not np.allclose(before.encode_images(tiny.photos()), after.encode_images(tiny.photos()), rtol=1e-3)
+    assert before.image_fingerprint != after.image_fingerprint
+    assert before.text_fingerprint == after.text_fingerprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import tiny_models as tiny
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 from babel_eval.encoders import load_encoder
@@ -205,3 +207,59 @@ def test_a_model_without_both_towers_is_refused(tmp_path: Path) -> None:
     transformers.XLMRobertaModel(tiny.xlm_roberta_config(tmp_path, len(tokenizer))).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="get_image_features"):
         load_encoder(f"transformers:{tmp_path}", device="cpu")
+
+
+def flava(folder: Path) -> Any:
+    """Gives a feature for every token, and calls its image tower `image_model`."""
+    transformers.CLIPImageProcessor(**CLIP_IMAGES).save_pretrained(folder)
+    text = {**SIZE, "vocab_size": len(tiny.roberta_tokenizer(folder)), "max_position_embeddings": 60}
+    images = {**SIZE, "image_size": 32, "patch_size": 8}
+    config = transformers.FlavaConfig(
+        text_config=text, image_config=images, multimodal_config=SIZE, hidden_size=32, projection_dim=24
+    )
+    return transformers.FlavaModel(config)
+
+
+def test_a_model_without_one_feature_for_a_text_and_a_photo_is_refused(tmp_path: Path) -> None:
+    flava(tmp_path).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"FlavaModel does not give one feature for a text.*features:FOLDER"):
+        load_encoder(f"transformers:{tmp_path}", device="cpu")
+
+
+def test_weights_that_would_be_drawn_at_random_are_refused_by_name(tmp_path: Path) -> None:
+    """BLIP's retrieval checkpoints and CLIP's classifiers name their projections otherwise, or have none."""
+    folder = saved("clip", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    for name in ("text_projection.weight", "logit_scale"):
+        del weights[name]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks weights of CLIPModel \(text_projection\.weight\)"):
+        load_encoder(f"transformers:{folder}", device="cpu")
+
+
+def test_a_scale_of_scores_may_be_missing_and_weights_of_another_size_may_not(tmp_path: Path) -> None:
+    folder = saved("clip", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    del weights["logit_scale"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert load_encoder(f"transformers:{folder}", device="cpu").dim == 24
+    weights["text_projection.weight"] = weights["text_projection.weight"][:12]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="could not load"):
+        load_encoder(f"transformers:{folder}", device="cpu")
+
+
+@pytest.mark.parametrize("side", ["vision", "text"])
+def test_an_activation_of_the_configuration_is_told_apart(side: str, tmp_path: Path) -> None:
+    """Checkpoints were published with the wrong one and put right later, with the same weights."""
+    folder = saved("clip", tmp_path)
+    before = load_encoder(f"transformers:{folder}", device="cpu")
+    assert load_encoder(f"transformers:{folder}", device="cpu").fingerprint == before.fingerprint
+    config = json.loads((folder / "config.json").read_text())
+    config[f"{side}_config"]["hidden_act"] = "gelu"
+    (folder / "config.json").write_text(json.dumps(config))
+    after = load_encoder(f"transformers:{folder}", device="cpu")
+    encode = {"vision": lambda one: one.encode_images(tiny.photos()), "text": lambda one: one.encode_texts(["a"], "EN")}
+    assert not np.allclose(encode[side](before), encode[side](after), rtol=1e-4)
+    assert after.fingerprint != before.fingerprint
+    assert (after.image_fingerprint != before.image_fingerprint) is (side == "vision")  # type: ignore[attr-defined]

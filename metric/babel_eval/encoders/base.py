@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from babel_eval.encoders.batching import Halving, encode_in_batches, token_batches
+from babel_eval.encoders.fingerprints import fingerprint_of
 from babel_eval.encoders.prefixes import prefix_batches
 
 if TYPE_CHECKING:
@@ -278,33 +278,6 @@ def torch_dtype(dtype: str) -> torch.dtype:
     if dtype not in known:
         raise ValueError(f"dtype {dtype!r} is unknown; allowed: {', '.join(known)}")
     return known[dtype]
-
-
-def fingerprint_of(*parts: object) -> str:
-    """Give 64 hex digits over modules (names, shapes, bytes of their weights), tensors and plain values, in order."""
-    import torch
-
-    digest = hashlib.sha256()
-    for part in parts:
-        if not isinstance(part, (torch.nn.Module, torch.Tensor)):
-            digest.update(f"{part!r};".encode())
-            continue
-        tensors = part.state_dict() if isinstance(part, torch.nn.Module) else {"": part}
-        for name, tensor in tensors.items():
-            digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
-            raw: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-            digest.update(raw)
-    return digest.hexdigest()
-
-
-def describe_tokenizer(tokenizer: Any) -> str:
-    """Give a string that differs wherever the tokenizer would: its class, its cut-off, and its vocabulary and rules."""
-    inner = getattr(tokenizer, "tokenizer", tokenizer)
-    backend = getattr(inner, "backend_tokenizer", None)
-    vocabulary = backend.to_str() if backend is not None else sorted(getattr(inner, "encoder", {}).items())
-    settings = [getattr(tokenizer, name, None) for name in ("context_length", "strip_sep_token", "padding_side")]
-    clean = getattr(getattr(tokenizer, "clean_fn", None), "__name__", None)
-    return f"{type(tokenizer).__name__};{settings};{clean};{fingerprint_of(vocabulary)}"
 
 
 def choose_device(device: str | None) -> str:

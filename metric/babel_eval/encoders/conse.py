@@ -19,8 +19,9 @@ from torch import nn
 
 from babel_eval import sample
 from babel_eval.encoders import lite0
-from babel_eval.encoders.base import TorchEncoder, fingerprint_of, torch_dtype
+from babel_eval.encoders.base import TorchEncoder, torch_dtype
 from babel_eval.encoders.e5_file import E5Tokenizer, load_bert, read_e5_file
+from babel_eval.encoders.fingerprints import fingerprint_of
 from babel_imagenet_dataset.imagenet import english_class_names
 
 if TYPE_CHECKING:

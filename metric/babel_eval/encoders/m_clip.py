@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from babel_eval.encoders.base import describe_tokenizer, fingerprint_of
+from babel_eval.encoders.fingerprints import describe_tokenizer, fingerprint_of, structure_of
 from babel_eval.encoders.open_clip_models import load as load_open_clip
 from babel_eval.encoders.paired import PairedEncoder, split_images
 from babel_eval.encoders.transformers_models import context_length, split_revision, token_ids
@@ -56,7 +56,7 @@ class MClipEncoder(PairedEncoder):
         super().__init__(images, device=device)
         self.model = f"m-clip:{name}"
         self.text_fingerprint = fingerprint_of("m-clip text", text, describe_tokenizer(tokenizer))
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint)
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, structure_of(text))
         self.parameters = images.parameters + sum(p.numel() for p in text.parameters())
         self.dim = text.linear.out_features
         self.text_model = text.eval().requires_grad_(False).to(device=device, dtype=self._dtype)

@@ -9,7 +9,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from babel_eval.encoders.base import TorchEncoder, describe_tokenizer, fingerprint_of, torch_dtype
+from babel_eval.encoders.base import TorchEncoder, torch_dtype
+from babel_eval.encoders.fingerprints import describe_tokenizer, fingerprint_of, structure_of
 from babel_eval.encoders.nllb import LanguageTokens, marks_languages
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ class OpenClipEncoder(TorchEncoder):
 
         self.model, self.device = f"open_clip:{name}", device
         preprocessing = PreprocessCfg(**model.visual.preprocess_cfg)
-        self.image_fingerprint = fingerprint_of("open_clip image", model.visual, dtype, asdict(preprocessing))
+        settings = (structure_of(model.visual), dtype, asdict(preprocessing))
+        self.image_fingerprint = fingerprint_of("open_clip image", model.visual, *settings)
         self.text_model = text_tower(model)
         self.text_fingerprint = fingerprint_of("open_clip text", self.text_model, describe_tokenizer(tokenizer))
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint)
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, structure_of(self.text_model))
         self.parameters = sum(p.numel() for p in model.parameters())
         self._dtype, self._clip, self._tokenizer = torch_dtype(dtype), model, tokenizer
         self._transform = image_transform_v2(preprocessing, is_train=False)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babel_eval.encoders.base import Encoder, TorchEncoder, fingerprint_of
+from babel_eval.encoders.base import Encoder, TorchEncoder
+from babel_eval.encoders.fingerprints import fingerprint_of
 from babel_imagenet_dataset.files import read_json, write_json
 
 SUFFIX = "+peft:"

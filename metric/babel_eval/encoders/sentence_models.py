@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from babel_eval.encoders.base import TorchEncoder, describe_tokenizer, fingerprint_of, torch_dtype
+from babel_eval.encoders.base import TorchEncoder, torch_dtype
+from babel_eval.encoders.fingerprints import describe_tokenizer, fingerprint_of, structure_of
 from babel_eval.encoders.paired import SUFFIX
-from babel_eval.encoders.transformers_models import only_tower, split_revision
+from babel_eval.encoders.transformers_models import only_tower, processor_settings, split_revision
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,13 +25,17 @@ IMAGE_MODELS = {"clip-ViT-B-32-multilingual-v1": "clip-ViT-B-32"}
 class SentenceText(nn.Module):
     """A SentenceTransformer called on ids and mask; its pooling and projection are its own."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, prompt_length: int | None = None) -> None:
+        """Take a model, and how many tokens of its prompt stand before every text (None: it has no prompt)."""
         super().__init__()
-        self.model = model
+        self.model, self.prompt_length = model, prompt_length
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Give features [n_texts, dim] as the model's last module leaves them."""
-        return self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.prompt_length is not None:
+            inputs["prompt_length"] = self.prompt_length
+        return self.model(inputs)["sentence_embedding"]
 
 
 class SentenceEncoder(TorchEncoder):
@@ -44,13 +49,18 @@ class SentenceEncoder(TorchEncoder):
         self._images, self._texts = images, text
         parts = [text] if text is images else [text, images]
         self.parameters = sum(p.numel() for part in parts for p in part.parameters())
-        self.image_fingerprint = fingerprint_of("sentence image", images, dtype, repr(images))
+        settings = (structure_of(images), dtype, processor_settings(_image_processor(images, name)))
+        self.image_fingerprint = fingerprint_of("sentence image", images, *settings)
         tokenizer = describe_tokenizer(text.tokenizer)
         self.text_fingerprint = fingerprint_of("sentence text", text, repr(text), tokenizer, text.max_seq_length)
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint)
+        self._prompt = text.prompts.get(text.default_prompt_name)
+        self.fingerprint = fingerprint_of(
+            self.image_fingerprint, self.text_fingerprint, structure_of(text), self._prompt
+        )
         for part in parts:
             part.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
-        self.text_model = SentenceText(_text_side(text) if text is images else text)
+        prompt_length = text.preprocess(["a"], prompt=self._prompt).get("prompt_length")
+        self.text_model = SentenceText(_text_side(text) if text is images else text, prompt_length)
         self.pad_id = int(text.tokenizer.pad_token_id or 0)
         self.unknown_id = unknown_token(text.tokenizer)
         with torch.inference_mode():
@@ -65,10 +75,10 @@ class SentenceEncoder(TorchEncoder):
         return self._images({"modality": "image", "pixel_values": pixels})["sentence_embedding"]
 
     def tokenize(self, texts: Sequence[str], language: str) -> list[list[int]]:
-        """Give the ids that the model's own preprocessing makes, without its padding."""
+        """Give the ids that the model's own preprocessing makes, behind its own prompt, without its padding."""
         if not texts:
             return []
-        made = self._texts.preprocess(list(texts))
+        made = self._texts.preprocess(list(texts), prompt=self._prompt)
         pairs = zip(made["input_ids"], made["attention_mask"].bool(), strict=True)
         return [ids[mask].tolist() for ids, mask in pairs]
 
@@ -117,6 +127,17 @@ def _read(name: str, device: str) -> Any:
         return SentenceTransformer(source, revision=revision, device=device, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"sentence-transformers could not load {name!r}: {error}") from error
+
+
+def _image_processor(model: Any, name: str) -> Any:
+    processor = getattr(model[0], "processor", None)
+    processor = getattr(processor, "image_processor", processor)
+    if not hasattr(processor, "image_mean"):
+        raise ValueError(
+            f"sentence-transformers:{name} takes no photos; name the model whose space its texts lie in: "
+            f"sentence-transformers:{name.partition(SUFFIX)[0]}{SUFFIX}clip-ViT-B-32"
+        )
+    return processor
 
 
 def _text_side(model: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from babel_eval.encoders.base import fingerprint_of
+from babel_eval.encoders.fingerprints import fingerprint_of
 from babel_imagenet_dataset.files import atomic_path, read_json, sha256_of_file, write_json
 
 _INFO = "features.json"

@@ -4,22 +4,23 @@ and any other model with `get_image_features` and `get_text_features`."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 
-from babel_eval.encoders.base import TorchEncoder, describe_tokenizer, fingerprint_of, torch_dtype
-
-if TYPE_CHECKING:
-    from PIL import Image
+from babel_eval.encoders.base import TorchEncoder, torch_dtype
+from babel_eval.encoders.fingerprints import describe_tokenizer, fingerprint_of, structure_of
 
 # A causal mask, or a mask over padding: exact at any length. All others are computed at the length of their training.
 EXACT_AT_ANY_LENGTH = frozenset({"clip", "metaclip_2", "altclip", "chinese_clip"})
 _WITHOUT_MASK = frozenset({"siglip", "siglip2"})
 _ENDLESS = 1_000_000
+# Of scores; they move no feature.
+_SCALES = frozenset({"logit_scale", "logit_bias", "temperature"})
 
 
 class TransformersEncoder(TorchEncoder):
@@ -34,9 +35,10 @@ class TransformersEncoder(TorchEncoder):
         self._image_processor, self._tokenizer = image_processor, tokenizer
         self._images = only_tower(model, text=False)
         text = only_tower(model, text=True)
-        self.image_fingerprint = fingerprint_of("transformers image", self._images, dtype, _settings(image_processor))
+        settings = (structure_of(self._images), dtype, processor_settings(image_processor))
+        self.image_fingerprint = fingerprint_of("transformers image", self._images, *settings)
         self.text_fingerprint = fingerprint_of("transformers text", text, self._kind, describe_tokenizer(tokenizer))
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint)
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, structure_of(text))
         self.text_model = TextFeatures(text, masked=self._kind not in _WITHOUT_MASK)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.context_length = context_length(model.config, tokenizer)
@@ -44,8 +46,23 @@ class TransformersEncoder(TorchEncoder):
             self.full_length = self.context_length
         self._lower_case = self._kind == "siglip2" or "Gemma" in type(tokenizer).__name__
         model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
-        with torch.inference_mode():
-            self.dim = self.forward_texts(*self.collate(self.tokenize(["a"], "EN"))).shape[1]
+        self.dim = self._common_width(type(model).__name__)
+
+    @torch.inference_mode()
+    def _common_width(self, kind: str) -> int:
+        """Give the width of the space that photos and texts share, tried on one of each."""
+        photo = self.preprocess(Image.new("RGB", (64, 48)))[None].to(device=self.device, dtype=self._dtype)
+        text = self.collate(self.tokenize(["a"], "EN"))
+        try:
+            shapes = [list(features.shape) for features in (self.forward_texts(*text), self.forward_pixels(photo))]
+        except AttributeError:  # no such tower under the name it has in CLIP, or no such output
+            shapes = []
+        if not shapes or len(shapes[0]) != 2 or shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{self.model}: {kind} does not give one feature for a text and one of the same width for a photo"
+                f"{f' (their shapes: {shapes})' if shapes else ''}; encode elsewhere and measure with features:FOLDER"
+            )
+        return int(shapes[0][1])
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Prepare a photo as the model's own image processor does.
@@ -93,21 +110,34 @@ def load(name: str, *, device: str, dtype: str) -> TransformersEncoder:
     Weights are safetensors, or read with `weights_only`; a model that needs code of its own is refused.
 
     Raises:
-      ValueError: the model is not found, needs code from its repository, or has no features for images and texts.
+      ValueError: the model is not found, lacks weights, needs code from its repository, or has no features for images
+        and texts.
     """
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
     source, revision = split_revision(name)
     arguments: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
-        model = AutoModel.from_pretrained(source, **arguments)
+        model, report = AutoModel.from_pretrained(source, output_loading_info=True, **arguments)
         if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
             raise ValueError(f"{type(model).__name__} has no get_image_features and get_text_features")
+        _refuse_random(type(model).__name__, report["missing_keys"])
         image_processor = AutoImageProcessor.from_pretrained(source, **arguments)
         tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ValueError(f"transformers could not load {name!r}: {error}") from error
     return TransformersEncoder(name, model, image_processor, tokenizer, device=device, dtype=dtype)
+
+
+def _refuse_random(kind: str, missing: Iterable[str]) -> None:
+    """Refuse a checkpoint that lacks weights, which transformers draws at random."""
+    drawn = sorted(set(missing) - _SCALES)
+    if drawn:
+        more = f" and {len(drawn) - 5} more" if len(drawn) > 5 else ""
+        raise ValueError(
+            f"it lacks weights of {kind} ({', '.join(drawn[:5])}{more}), which would be drawn at random; it was "
+            "probably saved from another class of model"
+        )
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
@@ -162,6 +192,7 @@ def context_length(config: Any, tokenizer: Any) -> int:
     return int(min(positions, tokenizer.model_max_length, _ENDLESS))
 
 
-def _settings(processor: Any) -> str:
+def processor_settings(processor: Any) -> str:
+    """Give a string that differs wherever an image processor would."""
     settings = {key: value for key, value in processor.to_dict().items() if not key.startswith("_")}
     return f"{type(processor).__name__};{sorted(settings.items(), key=lambda item: item[0])}"
