@@ -96,6 +96,15 @@ def flag_labels(labels: LanguageLabels) -> list[tuple[str, ...]]:
     return flagged
 
 
+def is_flagged(flags: Iterable[str]) -> bool:
+    """Tell whether a label with these flags counts as flagged: `equals_english` by itself is no defect.
+
+    Args:
+      flags: names out of `FLAGS`; other names, such as those of the steps of cleaning, play no part.
+    """
+    return any(flag in FLAGS and flag != "equals_english" for flag in flags)
+
+
 def flag_templates(templates: Sequence[str], code: str | None = None) -> list[tuple[str, ...]]:
     """Give the flags of each template of a language.
 

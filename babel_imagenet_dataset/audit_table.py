@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from babel_imagenet_dataset import corrections
-from babel_imagenet_dataset.audit import FLAGS, ceiling, flag_labels
+from babel_imagenet_dataset.audit import FLAGS, ceiling, flag_labels, is_flagged
 from babel_imagenet_dataset.cleaning import STEPS, clean_labels
 from babel_imagenet_dataset.human_names import HUMAN_LANGUAGES, HumanAgreement, agreement
 from babel_imagenet_dataset.imagenet import N_CLASSES, english_class_names
@@ -30,6 +30,7 @@ class LanguageAudit:
       ceiling: highest possible accuracy with equally many photos a class.
       script_purity: share of labels written in the language's script.
       of_other_english: (class index, the other's class index) where the label is another class's English name.
+      n_flagged: labels with a flag other than `equals_english`.
       n_changed: labels that cleaning changes or sets to null.
       n_null: labels that cleaning sets to null.
       flags: number of labels by flag and by step of cleaning, without zeros.
@@ -45,6 +46,7 @@ class LanguageAudit:
     ceiling: float
     script_purity: float
     of_other_english: tuple[tuple[int, int], ...]
+    n_flagged: int
     n_changed: int
     n_null: int
     flags: dict[str, int]
@@ -81,6 +83,7 @@ def audit_language(
         ceiling=highest,
         script_purity=1 - counts["off_script"] / len(labels),
         of_other_english=_of_other_english(labels),
+        n_flagged=sum(map(is_flagged, flags)),
         n_changed=sum(one.label != label for one, label in zip(cleaned, labels.labels, strict=True)),
         n_null=sum(one.label is None for one in cleaned),
         flags={flag: counts[flag] for flag in (*FLAGS, *STEPS) if counts[flag]},
@@ -105,6 +108,7 @@ def totals(rows: Sequence[LanguageAudit]) -> dict[str, Any]:
         "n_labels": sum(row.n_classes for row in rows),
         "n_cannot_win": sum(row.n_cannot_win for row in rows),
         "n_of_other_english": sum(len(row.of_other_english) for row in rows),
+        "n_flagged": sum(row.n_flagged for row in rows),
         "n_changed": sum(row.n_changed for row in rows),
         "n_null": sum(row.n_null for row in rows),
         "n_refused": sum(len(row.refused) for row in rows),
@@ -123,6 +127,7 @@ def flat(row: LanguageAudit) -> dict[str, Any]:
         "ceiling": row.ceiling,
         "script_purity": row.script_purity,
         "n_of_other_english": len(row.of_other_english),
+        "n_flagged": row.n_flagged,
         "n_changed": row.n_changed,
         "n_null": row.n_null,
         "n_refused": len(row.refused),

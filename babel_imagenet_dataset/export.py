@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from babel_imagenet_dataset import corrections
-from babel_imagenet_dataset.audit import FLAGS, TEMPLATE_FLAGS
+from babel_imagenet_dataset.audit import FLAGS, TEMPLATE_FLAGS, is_flagged
 from babel_imagenet_dataset.cleaning import STEPS
 from babel_imagenet_dataset.files import atomic_folder
 from babel_imagenet_dataset.languages import Language, group, language, resolve
@@ -153,7 +153,7 @@ def language_statistics(code: str, table: pa.Table) -> LanguageStatistics:
         language=language(code),
         n_classes=table.num_rows,
         n_distinct=len(set(table.column("label").to_pylist())),
-        n_flagged=sum(any(flag in FLAGS and flag != "equals_english" for flag in row) for row in flags),
+        n_flagged=sum(map(is_flagged, flags)),
         flags={flag: counts[flag] for flag in (*FLAGS, *STEPS) if counts[flag]},
     )
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from babel_eval.cli import app
 from babel_eval.reporting.audits import share_text, take_audit
+from babel_imagenet_dataset.audit import flag_labels
+from babel_imagenet_dataset.release import load_labels
 
 
 @pytest.fixture
@@ -70,6 +72,26 @@ def test_the_page_shows_the_estimate_beside_what_people_judged(tmp_path: Path, r
     assert dict(zip(headers[1:], swahili, strict=True))["wrong, by meaning, %"] == "not estimable"
     assert "Judged by people: 50 labels, 4.0 [1.1, 13.5] % wrong." in page
     assert '<a href="#labels">Label quality</a>' in page
+
+
+def test_a_label_with_several_flags_counts_as_one_flagged_label_all_over_the_page(tmp_path: Path) -> None:
+    hebrew = load_labels().languages["HE"]
+    counted = [[flag for flag in flags if flag != "equals_english"] for flags in flag_labels(hebrew)]
+    assert sum(map(len, counted)) > sum(map(bool, counted))
+    rows = [{"lang": "HE", "prompt": "label", "num_classes": len(hebrew), "accuracy": 0.5}]
+    result, audit = tmp_path / "r.json", tmp_path / "audit.json"
+    result.write_text(json.dumps({"meta": {"model": "org/a"}, "results": rows}), encoding="utf-8")
+    CliRunner().invoke(app, ["audit", "--languages", "he", "--out", str(audit)])
+    made = CliRunner().invoke(app, ["report", str(audit), str(result), "--out", str(tmp_path / "out")])
+    assert made.exit_code == 0, made.output
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    table = page.split('<table id="audit">')[1].split("</table>")[0]
+    headers = re.findall("<th[^>]*>([^<]*)</th>", table.split("</thead>")[0])
+    shown = dict(zip(headers[1:], re.findall("<td>([^<]*)</td>", table), strict=True))
+    assert shown["flagged"] == str(sum(map(bool, counted)))
+    with open(tmp_path / "out" / "data" / "flags.csv", encoding="utf-8", newline="") as file:
+        assert [row["flagged"] for row in csv.DictReader(file)] == [shown["flagged"]]
+    assert json.loads(audit.read_text(encoding="utf-8"))["totals"]["n_flagged"] == sum(map(bool, counted))
 
 
 def test_the_table_beside_the_page_holds_every_figure(tmp_path: Path, result: Path, audit: Path) -> None:

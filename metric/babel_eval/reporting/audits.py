@@ -52,7 +52,7 @@ def audit_rows(audit: Mapping[str, Any]) -> list[Row]:
         row: Row = {"lang": code, "name": language(code).name}
         row |= {key: one[key] for key in ("group", "n_classes", "coverage", "n_cannot_win", "ceiling", "script_purity")}
         row |= {"n_of_other_english": len(one["of_other_english"]), "n_refused": len(one["refused"])}
-        row |= {key: one[key] for key in ("n_changed", "n_null")}
+        row |= {key: one[key] for key in ("n_flagged", "n_changed", "n_null")}
         row |= {name: one["flags"].get(name, 0) for name in (*FLAGS, *STEPS)}
         human = one["human"] or {}
         row |= {"n_equal_human": human.get("n_equal"), "n_human_of_other_class": human.get("n_of_other_class")}
@@ -93,13 +93,12 @@ def share_text(status: str, share: float | None, interval: Sequence[float] | Non
 
 
 def _texts(row: Row) -> list[str]:
-    n_flagged = sum(row[name] for name in FLAGS)
     return [
         str(row["n_classes"]),
         str(row["n_cannot_win"]),
         f"{100 * row['ceiling']:.1f}",
         f"{100 * row['script_purity']:.1f}",
-        str(n_flagged),
+        str(row["n_flagged"]),
         str(row["n_changed"]),
         str(row["n_null"]),
         "" if row["n_equal_human"] is None else str(row["n_equal_human"]),

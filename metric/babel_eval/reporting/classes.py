@@ -12,7 +12,7 @@ import numpy as np
 
 from babel_eval.correlation.subsets import read_decisions
 from babel_eval.reporting.data import ReportData, Row
-from babel_imagenet_dataset.audit import FLAGS, flag_labels
+from babel_imagenet_dataset.audit import FLAGS, flag_labels, is_flagged
 from babel_imagenet_dataset.imagenet import english_class_names
 from babel_imagenet_dataset.release import LabelFile
 
@@ -78,13 +78,12 @@ def flag_rows(table: ClassTable) -> list[Row]:
     rows = []
     for code in table.codes:
         counts = Counter(flag for flags in table.flags[code] for flag in flags)
-        flagged = sum(any(flag != "equals_english" for flag in flags) for flags in table.flags[code])
         rows.append(
             {
                 "lang": code,
                 "n_classes": len(table.flags[code]),
                 **{flag: counts[flag] for flag in FLAGS},
-                "flagged": flagged,
+                "flagged": sum(map(is_flagged, table.flags[code])),
             }
         )
     return rows
