@@ -77,9 +77,13 @@ class BabelNetClient:
         Raises:
           QuotaError: no call is left today, or the key is not valid.
           ConnectionError: the server stayed out of reach, failed, or answered no JSON, through all tries.
-          ValueError: the server refused the request.
+          ValueError: the server refused the request, or answered JSON that is no object.
         """
-        return self._get("getSynset", [("id", synset_id), *(("targetLang", code) for code in languages)], before_try)
+        parameters = [("id", synset_id), *(("targetLang", code) for code in languages)]
+        text = self._get("getSynset", parameters, before_try)
+        if not isinstance(json.loads(text), dict):
+            raise ValueError(self._without_key(f"getSynset of {synset_id} answered no JSON object: {text[:100]!r}"))
+        return text
 
     def _get(self, path: str, parameters: list[tuple[str, str]], before_try: Callable[[], None]) -> str:
         reason = ""

@@ -80,6 +80,11 @@ def test_a_refusal_is_an_error_at_once(status: object) -> None:
     assert server.n_requests == 1
 
 
+def test_an_answer_that_is_no_object_is_an_error_that_shows_it() -> None:
+    with LoopbackBabelNet(FOX, faults=["list"]) as server, pytest.raises(ValueError, match=r"no JSON object.*'\[\]'"):
+        client(server.url).synset("wn:02119789n")
+
+
 def closed_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
