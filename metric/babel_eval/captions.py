@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from babel_eval.images import Photo, PhotoSet, Problem
+from babel_eval.images import Photo, PhotoSet, Problem, file_stamp
+from babel_eval.photo_sources import bytes_of
 from babel_imagenet_dataset.files import read_json
 
 FORMS = (
@@ -27,13 +30,13 @@ class CaptionSet:
       name: of the set (`xtd`).
       images: name of each photo.
       captions: language as the set names it → captions of each photo, in the order of `images`; a photo may have none.
-      cells: photos that come with the set rather than as files: name → what gives its bytes.
+      cells: photos that come with the set rather than as files, by name.
     """
 
     name: str
     images: tuple[str, ...]
     captions: Mapping[str, tuple[tuple[str, ...], ...]]
-    cells: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    cells: Mapping[str, Photo] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.images)) != len(self.images):
@@ -92,14 +95,13 @@ def photos_of(captions: CaptionSet, root: Path | str | None) -> PhotoSet:
     photos, problems = [], []
     for name in captions.images:
         if name in captions.cells:
-            photos.append(Photo(name, -1, captions.name, captions.cells[name]))
+            photos.append(captions.cells[name])
             continue
         path = next((p for s in _SUFFIXES if (p := Path(root or ".") / f"{name}{s}").is_file()), None)
         if path is None:
             problems.append(Problem(name, f"is not in {root}"))
         else:
-            stat = path.stat()
-            photos.append(Photo(name, -1, f"{stat.st_size} {stat.st_mtime_ns}", path.read_bytes))
+            photos.append(Photo(name, -1, file_stamp(path), path.read_bytes))
     return PhotoSet(captions.name, tuple(photos), tuple(problems))
 
 
@@ -186,34 +188,49 @@ def _hugging_face(dataset: str, image: str, caption: str, language: str) -> Capt
     if has_bytes:
         table = table.cast_column(image, ImageFeature(decode=False))
     found: dict[str, dict[str, list[str]]] = {}
-    cells: dict[str, Callable[[], bytes]] = {}
+    cells = _Cells(table, image)
     for row, entry in enumerate(table):
-        value = entry[image]
-        key = _photo_name(value, row) if has_bytes else str(value)
-        if has_bytes:
-            cells.setdefault(key, _reader(table, row, image))
+        key = cells.name_of(row, entry[image]) if has_bytes else str(entry[image])
         texts = entry[caption] if isinstance(entry[caption], list) else [entry[caption]]
         found.setdefault(key, {}).setdefault(str(entry[language]), []).extend(t or "" for t in texts)
-    return _set(Path(name).name, found, cells)
+    return _set(Path(name).name, found, cells.photos)
 
 
-def _photo_name(value: Mapping[str, Any], row: int) -> str:
-    """Name a photo of a dataset by its path, else by its bytes, so that rows of one photo come together."""
-    from hashlib import sha256
+class _Cells:
+    """The photos in a column of a dataset, by name: each row's, and rows of equal path and bytes hold the same one.
 
-    return str(value["path"]) if value.get("path") else sha256(value["bytes"] or str(row).encode()).hexdigest()[:16]
+    A path alone says little: `datasets` keeps only its last part.
+    """
 
+    def __init__(self, table: Any, column: str) -> None:
+        self._table, self._column = table, column
+        self._names: dict[tuple[str, str], str] = {}
+        self.photos: dict[str, Photo] = {}
 
-def _reader(table: Any, row: int, column: str) -> Callable[[], bytes]:
-    def read() -> bytes:
-        cell = table[row][column]
-        return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
+    def name_of(self, row: int, cell: Mapping[str, Any] | None) -> str:
+        """Give the name of a row's photo: its path, with a mark where another photo has that name already."""
+        path = str((cell or {}).get("path") or "")
+        stamp = self._stamp(row, cell)
+        if (path, stamp) not in self._names:
+            name = path or stamp[:16]
+            name = f"{name} {stamp[:16]}" if name in self.photos else name
+            self._names[path, stamp] = name
+            self.photos[name] = Photo(name, -1, stamp, partial(self._read, row))
+        return self._names[path, stamp]
 
-    return read
+    def _stamp(self, row: int, cell: Mapping[str, Any] | None) -> str:
+        if cell is None or (cell["bytes"] is None and not cell["path"]):
+            return f"row {row}"
+        if cell["bytes"] is not None:
+            return sha256(cell["bytes"]).hexdigest()
+        return file_stamp(Path(cell["path"])) if Path(cell["path"]).is_file() else ""
+
+    def _read(self, row: int) -> bytes:
+        return bytes_of(self._table[row][self._column])
 
 
 def _set(
-    name: str, found: Mapping[str, Mapping[str, list[str]]], cells: Mapping[str, Callable[[], bytes]] | None = None
+    name: str, found: Mapping[str, Mapping[str, list[str]]], cells: Mapping[str, Photo] | None = None
 ) -> CaptionSet:
     languages = sorted({code for texts in found.values() for code in texts})
     captions = {code: tuple(tuple(texts.get(code, ())) for texts in found.values()) for code in languages}

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +96,12 @@ class ImageFeatures:
     features: np.ndarray
     problems: tuple[Problem, ...]
     kind: str = "photos"
+
+
+def file_stamp(path: Path) -> str:
+    """Give a file's size and time of change, by which it is known to be the same."""
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def decode(photo: Photo) -> Image.Image:

@@ -10,11 +10,11 @@ import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from babel_eval.images import Photo, PhotoSet, Problem
+from babel_eval.images import Photo, PhotoSet, Problem, file_stamp
 from babel_imagenet_dataset.imagenet import class_index_of, synsets
 
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -89,8 +89,7 @@ def folder(folder: Path) -> PhotoSet:
         elif wnid is None:
             found.append(Problem(name, "neither its folder nor its name begins with a wnid such as n01440764"))
         else:
-            stat = path.stat()
-            found.append(_with_class(name, wnid, "", f"{stat.st_size} {stat.st_mtime_ns}", path.read_bytes))
+            found.append(_with_class(name, wnid, "", file_stamp(path), path.read_bytes))
     return _listed(str(folder), found)
 
 
@@ -121,7 +120,7 @@ def tars(images: str, files: Sequence[Path]) -> PhotoSet:
     """
     found: list[Photo | Problem] = []
     for file in files:
-        stamp = f"{file.stat().st_size} {file.stat().st_mtime_ns}"
+        stamp = file_stamp(file)
         members, problems = _tar_index(file)
         found += [Problem(f"{file.name}/{problem.photo}".rstrip("/"), problem.why) for problem in problems]
         for name, (offset, size), label in members:
@@ -146,10 +145,10 @@ def parquet(images: str, files: Sequence[Path]) -> PhotoSet:
         image, label = _columns(images, table.schema_arrow.names)
         values = pq.read_table(file, columns=[label])[label].to_pylist()
         values = _values(images, label, Features.from_arrow_schema(table.schema_arrow)[label], values)
-        stamp = f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}"
+        stamp = f"{file.name} {file_stamp(file)}"
         reader = _ParquetReader(file, image)
         for within, value in enumerate(values):
-            found.append(_with_class(f"row {row}", value, f"{label} ", stamp, _bound(reader, within)))
+            found.append(_with_class(f"row {row}", value, f"{label} ", stamp, partial(reader, within)))
             row += 1
     return _listed(images, found)
 
@@ -178,9 +177,12 @@ def _mapped(images: str, dataset: Any) -> PhotoSet:
     dataset = dataset.cast_column(image, ImageFeature(decode=False))
     values = _values(images, label, dataset.features[label], dataset[label][:])
     stamp = str(dataset._fingerprint)
-    readers = (_bound(lambda row: _bytes_of(dataset[row][image]), row) for row in range(len(values)))
-    pairs = zip(values, readers, strict=True)
-    return _listed(images, [_with_class(f"row {i}", v, f"{label} ", stamp, r) for i, (v, r) in enumerate(pairs)])
+
+    def read(row: int) -> bytes:
+        return bytes_of(dataset[row][image])
+
+    found = [_with_class(f"row {i}", v, f"{label} ", stamp, partial(read, i)) for i, v in enumerate(values)]
+    return _listed(images, found)
 
 
 def _stream(images: str, name: str, split: str) -> PhotoSet:
@@ -197,7 +199,7 @@ def _stream(images: str, name: str, split: str) -> PhotoSet:
     def items(start: int) -> Iterator[Photo | Problem]:
         for row, example in enumerate(dataset.skip(start), start):
             value = _values(images, label, features[label], [example[label]])[0]
-            yield _with_class(f"row {row}", value, f"{label} ", "", _bound(_bytes_of, example[image]))
+            yield _with_class(f"row {row}", value, f"{label} ", "", partial(bytes_of, example[image]))
 
     return PhotoSet(images, (), stream=items, stamp=f"{builder.hash} {builder.config_id} {builder.info.version}")
 
@@ -260,14 +262,15 @@ def _agreeing(names: tuple[str, ...]) -> int:
     return sum(bool(known & set(re.split(r"\s*,\s*", name.lower()))) for known, name in pairs)
 
 
-def _bytes_of(cell: Mapping[str, Any] | None) -> bytes:
+def bytes_of(cell: Mapping[str, Any] | None) -> bytes:
+    """Give the bytes of a photo as `datasets` holds it undecoded.
+
+    Raises:
+      ValueError: the row has none.
+    """
     if cell is None or (cell["bytes"] is None and not cell["path"]):
         raise ValueError("there is no photo in this row")
     return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
-
-
-def _bound(read: Callable[[Any], bytes], argument: Any) -> Callable[[], bytes]:
-    return lambda: read(argument)
 
 
 class _ParquetReader:
@@ -287,7 +290,7 @@ class _ParquetReader:
 
         group = bisect_right(self._starts, row) - 1
         cell = self._group(group)[row - self._starts[group]].as_py()
-        return cell if isinstance(cell, bytes) else _bytes_of(cell)
+        return cell if isinstance(cell, bytes) else bytes_of(cell)
 
 
 def _tar_index(file: Path) -> tuple[list[tuple[str, tuple[int, int], Any]], list[Problem]]:

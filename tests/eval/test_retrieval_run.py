@@ -161,6 +161,62 @@ def test_a_hugging_face_dataset_brings_rows_of_one_photo_together(tmp_path):
         load_captions(f"hf:{tmp_path / 'ds'}:train", **{**names, "caption_column": "caption"})
 
 
+def hugging_face(folder: Path, cells: list[dict | None], captions: list[str]) -> None:
+    """A dataset on disk: a row a photo, with its caption in German."""
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageFeature
+
+    features = Features({"image": ImageFeature(), "caption": Value("string"), "language": Value("string")})
+    columns = {"image": cells, "caption": captions, "language": ["de"] * len(cells)}
+    Dataset.from_dict(columns, features=features).save_to_disk(str(folder))
+
+
+def cell(place: Path, index: int, path: str | None) -> dict:
+    """A photo of a class as a dataset holds it: its bytes, and the name of the file that it was."""
+    write_photo(place / "cell.png", index)
+    return {"bytes": (place / "cell.png").read_bytes(), "path": path}
+
+
+def test_photos_of_another_split_are_not_those_of_the_first_that_have_the_same_names(place):
+    """The store knows photos by their content: sets of one name, and photos of one name, are told apart."""
+    names = ["1.png", "2.png", "3.png"]
+    words = ["null", "eins", "zwei"]
+    hugging_face(place / "val" / "set", [cell(place, i, name) for i, name in zip((2, 0, 1), names, strict=True)], words)
+    hugging_face(place / "test" / "set", [cell(place, i, name) for i, name in enumerate(names)], words)
+    recalls = []
+    for split in ("val", "test"):
+        config = RetrieveConfig(
+            "toy",
+            f"hf:{place / split / 'set'}:train",
+            str(place / f"{split}.json"),
+            store=str(place / "store"),
+            k=(1,),
+            n_resamples=100,
+        )
+        recalls.append(run(config, encoder=ToyEncoder(VOCABULARY))["results"][0]["t2i_r@1"])
+    assert recalls == [0.0, 1.0]
+
+
+def test_photos_of_one_file_name_are_two_where_their_bytes_differ(tmp_path):
+    """`datasets` keeps the last part of a path alone: a/1.png and b/1.png are both 1.png."""
+    cells = [cell(tmp_path, 0, "1.png"), cell(tmp_path, 1, "1.png"), cell(tmp_path, 0, "1.png")]
+    hugging_face(tmp_path / "set", cells, ["null", "eins", "zero"])
+    found = load_captions(f"hf:{tmp_path / 'set'}:train")
+    assert found.captions["de"] == (("null", "zero"), ("eins",))
+    assert len(set(found.images)) == 2
+    assert found.images[0] == "1.png"
+    assert found.images[1].startswith("1.png ")
+    assert [photo.read() for photo in photos_of(found, None).photos] == [cells[0]["bytes"], cells[1]["bytes"]]
+
+
+def test_a_row_without_a_photo_is_a_photo_that_is_missing(place):
+    hugging_face(place / "set", [cell(place, 0, None), None, None], ["null", "eins", "zwei"])
+    names = {"dataset": f"hf:{place / 'set'}:train", "k": (1,)}
+    config = RetrieveConfig("toy", out=str(place / "r.json"), store=str(place / "store"), n_resamples=100, **names)
+    with pytest.raises(ValueError, match=r"2 photos are missing .*there is no photo in this row"):
+        run(config, encoder=ToyEncoder(VOCABULARY))
+
+
 def test_bad_sets_are_refused_with_their_place(tmp_path):
     (tmp_path / "s.json").write_text('{"images": ["a", "a"], "captions": {}}', encoding="utf-8")
     with pytest.raises(ValueError, match="photo a stands there twice"):
