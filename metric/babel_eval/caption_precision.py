@@ -14,7 +14,7 @@ from babel_eval.config import RetrieveConfig
 from babel_eval.correlation.joining import code_of
 from babel_eval.encoding import kept_features
 from babel_eval.images import PhotoSet
-from babel_eval.precision import ENGLISH, N_LANGUAGES, checked, report_of, some_photos
+from babel_eval.precision import ENGLISH, N_LANGUAGES, checked, report_of, some_photos, text_pairs
 from babel_zsic.classification import unit_rows
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ def compared(exact: MeasuredCaptions, other: MeasuredCaptions) -> dict[str, Any]
     Returns:
       as `precision.compared`; `largest_change` is that of R@1 in either direction, a fraction.
     """
+    pairs = text_pairs(exact.captions, other.captions)
     changes = {}
     for name in exact.captions:
         recalls = [_recalls(one, name) for one in (exact, other)]
         changes[name] = float(np.abs(recalls[0] - recalls[1]).max())
-    pairs = [(exact.captions[name][0], other.captions[name][0]) for name in exact.captions]
     return {"figure": "R@1", **report_of((exact.images, other.images), pairs, list(exact.captions), changes)}
 
 

@@ -184,13 +184,29 @@ def compared(exact: Measured, other: Measured) -> dict[str, Any]:
       numbers of photos, texts and languages; `lowest_cosine` of photos and of texts with their fp32 selves (1.0 where
       there are none); `largest_change` of an accuracy, a fraction, and the language it belongs to.
     """
-    pairs = [(exact.classes[code][0], other.classes[code][0]) for code in exact.classes]
+    pairs = text_pairs(exact.classes, other.classes)
     changes = {}
     for code in exact.classes:
         accuracies = [_accuracy(one, code) for one in (exact, other)]
         if accuracies[0] is not None and accuracies[1] is not None:
             changes[code] = abs(accuracies[1] - accuracies[0])
     return report_of((exact.images, other.images), pairs, list(exact.classes), changes)
+
+
+def text_pairs(
+    exact: Mapping[str, tuple[np.ndarray, Any]], other: Mapping[str, tuple[np.ndarray, Any]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give the text features of each language side by side.
+
+    Raises:
+      ValueError: there are none of a language in the other measurement.
+    """
+    if lost := [name for name in exact if name not in other]:
+        raise ValueError(
+            f"fewer bits give no features of {', '.join(lost)}, which fp32 does: values are not "
+            "finite. Use --dtype fp32, or bf16 in place of fp16"
+        )
+    return [(exact[name][0], other[name][0]) for name in exact]
 
 
 def report_of(

@@ -61,18 +61,15 @@ class NLLB:
         max_new_tokens: int = 200,
         tokens_at_once: int = 4096,
     ) -> None:
-        import torch
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-        from babel_eval.encoders.base import choose_device
+        from babel_eval.encoders.base import choose_device, torch_dtype
 
-        kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-        if dtype not in kinds:
-            raise ValueError(f"dtype {dtype!r} is unknown; allowed: {', '.join(kinds)}")
+        kind = torch_dtype(dtype)
         self._tokenizer = AutoTokenizer.from_pretrained(model, src_lang=source)
         self._model = AutoModelForSeq2SeqLM.from_pretrained(model).eval()
         self._device = choose_device(device)
-        self._model.to(device=self._device, dtype=kinds[dtype])
+        self._model.to(device=self._device, dtype=kind)
         self._source, self._beams, self._longest = source, beams, max_new_tokens
         self._budget, self._halving = tokens_at_once, Halving()
         revision = getattr(self._model.config, "_commit_hash", None) or ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_precision import Rounded
+from test_precision import Overflowing, Rounded
 from toy import write_photo
 
 from babel_eval import precision
@@ -61,6 +61,13 @@ def test_captions_that_turn_are_refused_before_anything_is_written(
         measured(place, Reading(turn=0.05), monkeypatch)
     assert not (place / "r.json").exists()
     assert not list((place / "store").glob("*"))
+
+
+def test_a_language_that_only_fp32_can_encode_is_a_refusal_in_words(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=r"no features of en, de.*not finite.*--dtype fp32"):
+        measured(place, Overflowing(), monkeypatch)
 
 
 def test_a_change_of_a_recall_is_refused_whatever_the_cosines(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

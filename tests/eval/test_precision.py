@@ -43,6 +43,13 @@ class Rounded(ToyEncoder):
         return rows
 
 
+class Overflowing(Rounded):
+    """A toy whose lower precision holds no text, as towers of T5's kind do in fp16."""
+
+    def encode_texts(self, texts, language):
+        return np.full_like(super().encode_texts(texts, language), np.nan)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> str:
     for index in range(100):
@@ -77,6 +84,13 @@ def test_features_that_turn_are_refused(monkeypatch: pytest.MonkeyPatch, photos:
         checked(monkeypatch, photos, Rounded(turn=0.05))
     _, report = checked(monkeypatch, photos, Rounded(turn=0.03))
     assert report["lowest_cosine"]["texts"] == pytest.approx(1 / np.sqrt(1 + 0.03**2), abs=1e-6)
+
+
+def test_a_language_that_only_fp32_can_encode_is_a_refusal_in_words(
+    monkeypatch: pytest.MonkeyPatch, photos: str
+) -> None:
+    with pytest.raises(ValueError, match=r"no features of EN, DE, SW.*not finite.*--dtype fp32"):
+        checked(monkeypatch, photos, Overflowing())
 
 
 def test_a_change_of_an_accuracy_is_refused_whatever_the_cosines(monkeypatch: pytest.MonkeyPatch, photos: str) -> None:
