@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel_imagenet_dataset.files import read_json
+from babel_imagenet_dataset.release import PUBLISHED
 from babel_push.public import without_places
 
 if TYPE_CHECKING:
@@ -88,8 +89,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name in the repository: the model's, and eight digits that tell its settings from others."""
-        identity = json.dumps([self.config, *(_value(self.meta, key) for key in _META if key != "run")])
+        """Name in the repository: the model's, and eight digits that tell its settings from others.
+
+        Runs of the same name are joined row by row, so all that determines a number is in it; which languages and
+        prompt sets were asked for is not.
+        """
+        known = [_value(self.meta, key) for key in _META if key != "run"]
+        identity = json.dumps([self.config, *known, _settings(self.meta)], sort_keys=True)
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", str(self.meta["model"])).strip("-.").lower()[:80]
         return f"{slug}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
@@ -221,10 +227,27 @@ def _check(path: Path, config: str, rows: Sequence[Mapping[str, Any]]) -> None:
         seen.add(_key(row))
 
 
+def _settings(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what determines the numbers and has no column; None where a file does not say, as the reference's do not.
+
+    The published templates count as none: a run of bare labels is joined by one that has translated prompts too.
+    """
+    source, templates = _photos(meta), meta.get("templates") or {}
+    photos = [source.get("fingerprint"), source.get("n_images")] if isinstance(source, Mapping) else None
+    made_with = [templates.get("sha256"), templates.get("mode")]
+    usual = ([None, None], [PUBLISHED["prompts"].sha256, "released"])
+    settings = {key: meta.get(key) for key in ("dtype", "mode", "language_token")}
+    return {**settings, "photos": photos, "templates": None if made_with in usual else made_with}
+
+
+def _photos(meta: Mapping[str, Any]) -> Any:
+    return meta.get("images") or meta.get("dataset")
+
+
 def _value(meta: Mapping[str, Any], key: str) -> Any:
     """Give what `meta` says for a column; the reference's files hold model, source and parameters only."""
     if key == "images":
-        source = meta.get("images") or meta.get("dataset")
+        source = _photos(meta)
         return source.get("name") if isinstance(source, Mapping) else source
     if key == "labels_sha256":
         labels = meta.get("labels")

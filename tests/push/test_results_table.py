@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from babel_imagenet_dataset.release import PUBLISHED
 from babel_push.results_table import COLUMNS, RETRIEVAL, ZERO_SHOT, merge, parquet, read_run, table
 
 OURS = {
@@ -111,6 +112,32 @@ def test_a_name_tells_models_and_settings_apart_and_nothing_else(results_file: C
     found = {base, *(read_run(path).name for path in others)}
     assert len(found) == 6
     assert all(name == name.lower() and "/" not in name for name in found)
+
+
+RELEASED = {"file": "nllb.json", "sha256": PUBLISHED["prompts"].sha256, "mode": "released"}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"images": {"name": "val", "fingerprint": "a tenth of the photos"}},
+        {"dtype": "fp16"},
+        {"mode": "reference"},
+        {"language_token": "fallback"},
+        {"templates": {**RELEASED, "mode": "clean"}},
+        {"templates": {**RELEASED, "sha256": "of one's own"}},
+    ],
+)
+def test_rows_measured_under_other_settings_do_not_join_a_run(results_file: Callable[..., Path], meta: Any) -> None:
+    """Their tables would be one under one `meta`, with nothing to tell which rows are whose."""
+    usual = {"images": {"name": "val", "fingerprint": "all photos"}, "dtype": "fp32", "mode": "default"}
+    assert read_run(results_file("org/m", meta=usual)).name != read_run(results_file("org/m", meta=usual | meta)).name
+
+
+@pytest.mark.parametrize("meta", [{"templates": RELEASED}, {"languages": "lo"}, {"prompts": "auto"}, {"device": "mps"}])
+def test_other_languages_and_prompts_of_a_run_join_it(results_file: Callable[..., Path], meta: Any) -> None:
+    usual = {"languages": "de", "prompts": "label", "device": "cpu", "templates": None}
+    assert read_run(results_file("org/m", meta=usual)).name == read_run(results_file("org/m", meta=usual | meta)).name
 
 
 def test_merging_adds_keeps_and_refuses(results_file: Callable[..., Path]) -> None:
