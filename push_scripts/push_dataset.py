@@ -63,7 +63,8 @@ def push_dataset(
         request = shell.Request(repo_id, dry_run, private, revision, create_pr, overwrite, tag)
         with _folder(folder, labels, languages) as built:
             checked = check_dataset(built)
-            choose = None if no_tag or tag else version_tag(checked)
+            card = (built / "README.md").read_text(encoding="utf-8")
+            choose = None if no_tag or tag else version_tag(checked, card)
             if not dry_run:
                 agree_to_terms(accept_babelnet_license)
             name = "de" if "de" in checked else next(iter(checked))
@@ -123,18 +124,25 @@ def check_dataset(folder: Path | str) -> dict[str, int]:
     return _load_all(folder, configs)
 
 
-def version_tag(configs: Mapping[str, int]) -> ChooseTag:
+def version_tag(configs: Mapping[str, int], card: str) -> ChooseTag:
     """Give the chooser of the next version of a whole published release.
 
+    Args:
+      configs: number of rows by configuration.
+      card: the dataset's card, which names the sha256 of the label file that it was built from.
+
     Raises:
-      ValueError: the configurations are not those of a published release; the version has to be given.
+      ValueError: the labels are not those of a published file, or not all of them; the version has to be given.
     """
+    from babel_imagenet_dataset.release import PUBLISHED
+
     # 93 and 298 keys hold English, and `prompts` comes on top.
-    release = RELEASES.get(str(len(configs) - 1)) if "prompts" in configs and "en" in configs else None
+    is_whole = {key: len(configs) == int(key) + 1 and {"en", "prompts"} <= set(configs) for key in RELEASES}
+    release = next((v for key, v in RELEASES.items() if is_whole[key] and PUBLISHED[key].sha256 in card), None)
     if release is None:
         raise ValueError(
-            f"these {len(configs)} configurations are no whole published release (93 or 298 languages with English, and"
-            " prompts); name the version with --tag, or push without one with --no-tag"
+            f"these {len(configs)} configurations are no whole published release (all 93 or 298 languages of a"
+            " published label file, and prompts); name the version with --tag, or push without one with --no-tag"
         )
     return next_patch(release)
 

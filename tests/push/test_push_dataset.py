@@ -13,6 +13,9 @@ import pytest
 from loopback_hub import LoopbackHub
 from push_helpers import LABELS, Pushed, content_of
 
+from babel_imagenet_dataset.release import PUBLISHED
+from babel_push.push_dataset import version_tag
+
 REPO = "org/babel-imagenet"
 Push = Callable[..., Pushed]
 
@@ -156,14 +159,20 @@ def test_what_is_no_whole_release_needs_a_version_of_its_own(
 
 
 def test_versions_of_the_published_releases_count_up_their_patch() -> None:
-    from babel_push.push_dataset import version_tag
-
     for n_keys, first in ((93, "1.0.0"), (298, "2.0.0")):
         configs = {"en": 1000, "prompts": 80} | {f"x{i}": 1 for i in range(n_keys - 1)}
-        assert version_tag(configs)({}, None) == first
-        assert version_tag(configs)({first: "a"}, None) == first[:-1] + "1"
+        card = f"| babel_imagenet.json | `{PUBLISHED[str(n_keys)].sha256}` |"
+        assert version_tag(configs, card)({}, None) == first
+        assert version_tag(configs, card)({first: "a"}, None) == first[:-1] + "1"
+        with pytest.raises(ValueError, match="no whole published release"):
+            version_tag({"en": 1, "prompts": 1, "de": 1}, card)
+
+
+def test_labels_of_ones_own_never_get_the_version_of_a_published_release() -> None:
+    """A crawl of the same 93 languages is another release, however many its configurations are."""
+    configs = {"en": 1000, "prompts": 80} | {f"x{i}": 1 for i in range(92)}
     with pytest.raises(ValueError, match="no whole published release"):
-        version_tag({"en": 1, "prompts": 1, "de": 1})
+        version_tag(configs, "| labels.json (a file of the user's own) | `" + "0" * 64 + "` |")
 
 
 def test_building_and_pushing_in_one_go(hub: LoopbackHub, push: Push, tmp_path: Path) -> None:
