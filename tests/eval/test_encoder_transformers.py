@@ -263,3 +263,14 @@ def test_an_activation_of_the_configuration_is_told_apart(side: str, tmp_path: P
     assert not np.allclose(encode[side](before), encode[side](after), rtol=1e-4)
     assert after.fingerprint != before.fingerprint
     assert (after.image_fingerprint != before.image_fingerprint) is (side == "vision")  # type: ignore[attr-defined]
+
+
+def test_the_length_at_which_texts_are_cut_is_told_apart(tmp_path: Path) -> None:
+    folder = saved("clip", tmp_path)
+    before = load_encoder(f"transformers:{folder}", device="cpu")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": 5}))
+    after = load_encoder(f"transformers:{folder}", device="cpu")
+    assert not np.allclose(before.encode_texts(tiny.TEXTS, "EN"), after.encode_texts(tiny.TEXTS, "EN"), rtol=1e-3)
+    assert before.fingerprint != after.fingerprint
+    assert before.image_fingerprint == after.image_fingerprint  # type: ignore[attr-defined]

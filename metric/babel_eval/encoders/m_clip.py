@@ -56,13 +56,14 @@ class MClipEncoder(PairedEncoder):
         super().__init__(images, device=device)
         self.model = f"m-clip:{name}"
         self.text_fingerprint = fingerprint_of("m-clip text", text, describe_tokenizer(tokenizer))
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, structure_of(text))
         self.parameters = images.parameters + sum(p.numel() for p in text.parameters())
         self.dim = text.linear.out_features
         self.text_model = text.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
         self.pad_id = int(tokenizer.pad_token_id)
         self._tokenizer = tokenizer
         self._longest = context_length(text.transformer.config, tokenizer)
+        settings = (structure_of(text), self._longest)
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, *settings)
         if images.dim != self.dim:
             raise ValueError(f"{self.model}: texts are {self.dim} wide, photos of {images.model} {images.dim}")
 

@@ -38,13 +38,14 @@ class TransformersEncoder(TorchEncoder):
         settings = (structure_of(self._images), dtype, processor_settings(image_processor))
         self.image_fingerprint = fingerprint_of("transformers image", self._images, *settings)
         self.text_fingerprint = fingerprint_of("transformers text", text, self._kind, describe_tokenizer(tokenizer))
-        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, structure_of(text))
         self.text_model = TextFeatures(text, masked=self._kind not in _WITHOUT_MASK)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.context_length = context_length(model.config, tokenizer)
         if self._kind not in EXACT_AT_ANY_LENGTH and self.context_length < _ENDLESS:
             self.full_length = self.context_length
         self._lower_case = self._kind == "siglip2" or "Gemma" in type(tokenizer).__name__
+        tokens = (self.context_length, self.full_length, self._lower_case, self.pad_id)
+        self.fingerprint = fingerprint_of(self.image_fingerprint, self.text_fingerprint, structure_of(text), *tokens)
         model.eval().requires_grad_(False).to(device=device, dtype=self._dtype)
         self.dim = self._common_width(type(model).__name__)
 
