@@ -209,6 +209,25 @@ def test_means_of_classes_over_languages_are_those_of_the_table_beside_the_page(
     assert (int(found[1]), int(found[3])) == (len(rows), round(sum(shares) / len(shares)))
 
 
+def test_a_figure_is_rounded_once_so_that_page_and_paper_show_the_same(browser, tmp_path):
+    """Each of these lies below a half of the last digit shown, and on it once it is rounded to a digit more."""
+    accuracies = {"DE": 0.0874964, "LO": 0.0684708, "SW": 0.1164919, "FR": 0.3044801, "JA": 0.0124551, "EN": 0.9}
+    rows = [{"lang": c, "prompt": "label", "num_classes": 1000, "accuracy": a} for c, a in accuracies.items()]
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path in files:
+        path.write_text(json.dumps({"meta": {"model": path.stem}, "results": rows}), encoding="utf-8")
+    pair = {"prompt": "label", "first": "a", "second": "b", "n_images": 9}
+    pair |= {"low": -0.1164919, "high": 0.3044801, "p": 0.5}
+    compared = [{**pair, "lang": code, "diff": value} for code, value in accuracies.items()]
+    opened(browser, write_page(Report(gather(files), comparisons=compared), tmp_path / "out", title="rounded"))
+    read = "return [...document.querySelectorAll('[data-table=' + arguments[0] + '] tbody tr')].map(" \
+           "tr => [tr.querySelector('.code').textContent, tr.cells[arguments[1]].textContent])"  # fmt: skip
+    expected = {code: f"{100 * value:.1f}" for code, value in accuracies.items()}
+    assert dict(browser.run(read, "heat", 5)) == expected
+    assert dict(browser.run(read, "pairs", 5)) == {code: f"+{text}" for code, text in expected.items()}
+    assert {text for _, text in browser.run(read, "pairs", 6)} == {"−11.6 … +30.4"}
+
+
 def test_two_models_turn_round_with_their_sign(browser, page):
     opened(browser, page)
     rows = "[...document.querySelectorAll('[data-table=pairs] tbody tr')]"

@@ -24,6 +24,9 @@ FIGURES = (
 )  # fmt: skip
 """Figures of a row, each a fraction or None where its file does not have it."""
 
+UNIT = 10**6
+"""Figures go to the page as whole multiples of 1 / UNIT: fine enough to be rounded once there, like anywhere else."""
+
 COUNTS = ("n_classes", "n_images", "n_duplicates")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from babel_eval.correlation.subsets import Decisions, Photos, read_decisions
-from babel_eval.reporting.data import ReportData, Row
+from babel_eval.reporting.data import UNIT, ReportData, Row
 from babel_imagenet_dataset.imagenet import N_CLASSES
 from babel_zsic.comparison import compare
 
@@ -69,7 +69,7 @@ def _compare(photos: Photos, a: Sequence[Decisions], b: Sequence[Decisions], cod
 
 
 def packed(rows: Sequence[Mapping[str, Any]], data: ReportData) -> dict[str, Any]:
-    """Pack the comparisons for the page: one entry a prompt set and pair, in whole ten-thousandths."""
+    """Pack the comparisons for the page: one entry a prompt set and pair, figures in units of 1 / UNIT."""
     run_of = {label: i for i, label in enumerate(data.labels)}
     prompt_of = {prompt: i for i, prompt in enumerate(data.prompts)}
     place = {x["code"]: i for i, x in enumerate(data.languages)}
@@ -79,5 +79,5 @@ def packed(rows: Sequence[Mapping[str, Any]], data: ReportData) -> dict[str, Any
         entry = found.setdefault(key, {name: [] for name in ("lang", *_FIGURES)})
         entry["lang"].append(place[row["lang"]])
         for name in _FIGURES:
-            entry[name].append(round(1e4 * row[name]))
+            entry[name].append(round(UNIT * row[name]))
     return found

@@ -12,7 +12,7 @@ from babel_eval.correlation.figures import Correlation
 from babel_eval.correlation.scatter import PROMPTS, is_recall, point_rows, scatter, score_title
 from babel_eval.reporting.charts import GROUP_NAMES, curse_charts, language_rows
 from babel_eval.reporting.classes import ClassTable
-from babel_eval.reporting.data import COUNTS, FIGURES, ReportData, Row, best_models, group_means
+from babel_eval.reporting.data import COUNTS, FIGURES, UNIT, ReportData, Row, best_models, group_means
 from babel_eval.vega import Spec
 from babel_imagenet_dataset.audit import FLAGS
 from babel_imagenet_dataset.imagenet import english_class_names
@@ -81,7 +81,7 @@ def context(
 
 
 def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
-    """Give the results as columns of whole numbers: figures in ten-thousandths, runs and languages by place."""
+    """Give the results as columns of whole numbers: figures in units of 1 / UNIT, runs and languages by place."""
     run_of = {label: i for i, label in enumerate(data.labels)}
     prompt_of = {prompt: i for i, prompt in enumerate(data.prompts)}
     place = {x["code"]: i for i, x in enumerate(data.languages)}
@@ -92,7 +92,7 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
         if name in number:
             return [number[name](row[name]) for row in rows]
         if name in figures:
-            return [None if row[name] is None else round(1e4 * row[name]) for row in rows]
+            return [None if row[name] is None else round(UNIT * row[name]) for row in rows]
         return [row[name] for row in rows]
 
     rows = language_rows(data, flags)
@@ -109,6 +109,7 @@ def packed(data: ReportData, flags: Sequence[Row]) -> dict[str, Any]:
             for run in data.runs
         ],
         "prompts": data.prompts,
+        "unit": UNIT,
         "groups": list(GROUPS),
         "figures": list(figures),
         "languages": data.languages,

@@ -12,12 +12,12 @@ async function inflate(id) {
 const state = {sorts: {}, text: ""};
 let data, records, cell, classes, pairs;
 const views = {}, specs = JSON.parse($("#specs").textContent);
-function read(columns) {  // columns of integers -> records; figures are ten-thousandths
+function read(columns) {  // columns of integers -> records; figures are multiples of 1 / unit
   const keys = Object.keys(columns), rows = [];
   for (let i = 0; i < columns.run.length; i++) {
     const row = {};
     for (const key of keys) row[key] = columns[key][i];
-    for (const key of data.figures) if (row[key] != null) row[key] /= 1e4;
+    for (const key of data.figures) if (row[key] != null) row[key] /= data.unit;
     Object.assign(row, {run: data.runs[row.run].label, prompt: data.prompts[row.prompt]});
     const {code, name, group} = data.languages[row.lang] ?? row;
     Object.assign(row, {at: row.lang, lang: code, language: name, group});
@@ -114,8 +114,8 @@ const tables = {
 function pairRows() {
   const of = label => data.runs.findIndex(run => run.label === label), p = data.prompts.indexOf(state.prompt);
   const [a, b] = [of(state.a), of(state.b)], turn = a > b ? -1 : 1, found = pairs?.[`${p}|${Math.min(a, b)}|${Math.max(a, b)}`];
-  const rows = (found?.lang ?? []).map((at, i) => ({...data.languages[at], language: data.languages[at].name, diff: turn * found.diff[i] / 1e4,
-    low: (turn > 0 ? found.low[i] : -found.high[i]) / 1e4, high: (turn > 0 ? found.high[i] : -found.low[i]) / 1e4, p: found.p[i] / 1e4}));
+  const rows = (found?.lang ?? []).map((at, i) => ({...data.languages[at], language: data.languages[at].name, diff: turn * found.diff[i] / data.unit,
+    low: (turn > 0 ? found.low[i] : -found.high[i]) / data.unit, high: (turn > 0 ? found.high[i] : -found.low[i]) / data.unit, p: found.p[i] / data.unit}));
   return rows.filter(r => isVisible(r));
 }
 function fill(table) {
