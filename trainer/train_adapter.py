@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,21 +80,19 @@ def start(config: TrainConfig) -> Accelerator:
     from babel_adapters.team import share_cores
     from babel_eval.team import PATIENCE
 
-    project = config.output_dir if config.log_with else None
     # Processes wait while the first one measures, or until the last one's languages are done: for hours, not minutes.
     patience = InitProcessGroupKwargs(timeout=PATIENCE)
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision,
         log_with=config.log_with,
-        project_dir=project,
+        project_dir=config.output_dir if config.log_with else None,
         kwargs_handlers=[patience],
     )
     if config.log_with and not accelerator.log_with:  # accelerate drops a tracker without a word
         raise ImportError(f"--log-with {config.log_with}: its package is not installed: pip install {config.log_with}")
-    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and accelerator.distributed_type != "FSDP":
-        say(
-            accelerator, f"FSDP was asked for, but accelerate runs {accelerator.distributed_type}: it is for GPUs alone"
-        )
+    kind = accelerator.distributed_type
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and kind != "FSDP":
+        say(accelerator, f"FSDP was asked for, but accelerate runs {kind}: it is for GPUs alone")
     if accelerator.device.type == "cpu":
         say(accelerator, share_cores(accelerator.num_processes))
     set_seed(config.seed)
@@ -135,7 +134,8 @@ def one_language(
     config = settled(config, team, encoder, language)
     folder = Path(config.output_dir) / language.lower()
     own = labels.languages[language].labels
-    if (done := team.tell(lambda: finished(folder, config, lambda: allowed_pairs(config, language, own)))) is not None:
+    pairs_now = partial(allowed_pairs, config, language, own)
+    if (done := team.tell(lambda: finished(folder, config, encoder, pairs_now))) is not None:
         say(team, f"{language}: finished before, in {folder}")
         return done
     data = team.in_turn(lambda: training_data(config, encoder, language, own))
@@ -158,7 +158,10 @@ def one_language(
 
 
 def settled(config: TrainConfig, team: Team, encoder: TorchEncoder, language: str) -> TrainConfig:
-    """Decide what `--method auto` is for a base, and say so, and which flags the method makes no use of."""
+    """Decide what `--method auto` is for a base, and say so, and which flags the method makes no use of.
+
+    Where no `--mixed-precision` was given it is what `accelerate launch`, or accelerate's own configuration, says.
+    """
     from babel_adapters.adapter import AUTO
     from babel_adapters.linear import takes_mean
 
@@ -168,6 +171,8 @@ def settled(config: TrainConfig, team: Team, encoder: TorchEncoder, language: st
         config = replace(config, method=method)
     if unheeded := config.unheeded():
         say(team, f"{language}: --method {config.method} makes no use of {', '.join(unheeded)}")
+    if config.mixed_precision is None:
+        config = replace(config, mixed_precision=team.accelerator.mixed_precision)
     return config
 
 
@@ -175,13 +180,7 @@ class Run:
     """One training: model, optimiser, loop, save."""
 
     def __init__(
-        self,
-        config: TrainConfig,
-        team: Team,
-        encoder: TorchEncoder,
-        data: TrainingData,
-        folder: Path,
-        language: str,
+        self, config: TrainConfig, team: Team, encoder: TorchEncoder, data: TrainingData, folder: Path, language: str
     ) -> None:
         import torch
 
@@ -192,6 +191,7 @@ class Run:
         from babel_adapters.objectives import Objectives
         from babel_adapters.state import Best, Checkpoints, LoopState
         from babel_adapters.upkeep import final_from, parts_of, rate_at
+        from babel_eval.encoders.peft_adapters import base_fingerprint
 
         self.config, self.team, self.encoder, self.data, self.folder = config, team, encoder, data, folder
         self.language = language
@@ -206,17 +206,16 @@ class Run:
         self.objectives = Objectives(
             config.weights, temperature=config.temperature, learn_temperature=config.learn_temperature
         ).to(encoder.device)
-        weights = [*trainable(self.model).values(), *trainable(self.objectives).values()]
-        optimizer = torch.optim.AdamW(weights, lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
+        self.weights = [*trainable(self.model).values(), *trainable(self.objectives).values()]
+        optimizer = torch.optim.AdamW(self.weights, lr=config.rate, weight_decay=config.weight_decay, betas=(0.9, 0.98))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, self.n_steps, config.warmup)
         )
         self.forward, self.optimizer = team.prepare(self.model, optimizer)
-        self.weights = weights
         self.state, self.best = LoopState(), Best()
         self.final_from = min(final_from(self.model, config.method), self.n_steps)
         parts = (self.state, self.best, self.objectives, self.schedule, *parts_of(self.model, config.method))
-        settings = config.settings() | {"data": data.source.fingerprint}
+        settings = config.settings() | {"data": data.source.fingerprint, "base": base_fingerprint(encoder)}
         self.checkpoints = Checkpoints(team, folder, settings, parts)
 
     def train(self) -> None:

@@ -12,11 +12,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file, save_file
 from test_training import TEXTS, config, features, started
 
 import train_adapter
-from babel_adapters import frozen
+from babel_adapters import frozen, saving
 from babel_adapters.data import training_data
+from babel_adapters.measure import read_gains
 from babel_adapters.progress import Progress
 from babel_adapters.team import Team
 from babel_eval.encoders import load_encoder
@@ -117,7 +119,7 @@ def test_a_finished_adapter_of_other_pairs_is_not_handed_out(
     assert train_adapter.main(flags("out", **asked)) == 0
     assert train_adapter.main(flags("out", "--resume", **asked)) == 0
     pairs_file.write_text(pairs_file.read_text().replace("robin", "raven"))
-    with pytest.raises(ValueError, match="other pairs than .* holds now: --overwrite"):
+    with pytest.raises(ValueError, match=r"other pairs than .* holds now: --overwrite"):
         train_adapter.main(flags("out", "--resume", **asked))
 
 
@@ -130,6 +132,65 @@ def test_a_checkpoint_of_other_pairs_is_refused(base: Callable[[str], str], pair
     _, run = started(settings.model, settings)
     with pytest.raises(ValueError, match="data: '"):
         run.checkpoints.load()
+
+
+def change_weights(base_folder: Path) -> None:
+    """Give the base other weights at the same place, as a folder that is trained on has."""
+    path = base_folder / "model.safetensors"
+    save_file({name: value * 1.01 for name, value in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
+def test_a_finished_adapter_of_another_base_is_not_handed_out(flags: Callable[..., list[str]]) -> None:
+    asked = flags("out", "--resume", steps=1, languages="lo")
+    assert train_adapter.main(asked) == 0
+    change_weights(Path(asked[asked.index("--model") + 1].removeprefix("transformers:")))
+    with pytest.raises(ValueError, match=r"other weights than .* has now: --overwrite"):
+        train_adapter.main(asked)
+
+
+def test_a_checkpoint_of_another_base_is_refused(base: Callable[[str], str], pairs_file: Path, tmp_path: Path) -> None:
+    settings = config(pairs_file, tmp_path, model=base("transformers CLIP"), resume=True)
+    _, run = started(settings.model, settings)
+    run.checkpoints.save()
+    run.close()
+    change_weights(Path(settings.model.removeprefix("transformers:")))
+    _, run = started(settings.model, settings)
+    with pytest.raises(ValueError, match="base: '"):
+        run.checkpoints.load()
+
+
+@pytest.mark.parametrize("rate", [0.01, 5e-4])
+def test_a_replacement_that_was_broken_off_goes_on(
+    rate: float, flags: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"languages": "lo", "learning_rate": rate}
+    assert train_adapter.main(flags("whole", **asked)) == 0
+    assert train_adapter.main(flags("out", languages="lo")) == 0
+    with monkeypatch.context() as patch:
+        break_off(patch, "lo", 5)
+        with pytest.raises(KeyboardInterrupt):
+            train_adapter.main(flags("out", "--overwrite", **asked))
+    assert (tmp_path / "out" / "lo" / "checkpoint").is_dir()
+    assert train_adapter.main(flags("out", "--resume", **asked)) == 0
+    assert not (tmp_path / "out" / "lo" / "checkpoint").exists()
+    whole, out = (tmp_path / name / "lo" / "adapter_model.safetensors" for name in ("whole", "out"))
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_replacement_that_could_not_be_written_does_not_pass_for_the_old_adapter(
+    flags: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train_adapter.main(flags("out", steps=1, languages="lo")) == 0
+
+    def torn(model: Any, folder: Path, state: Any) -> None:
+        (folder / "adapter_model.safetensors").write_bytes(b"half")
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "save", torn)
+        with pytest.raises(OSError, match="no room"):
+            train_adapter.main(flags("out", "--overwrite", steps=1, languages="lo"))
+    assert read_gains(tmp_path / "out" / "lo") is None
 
 
 @pytest.mark.parametrize("step", [3, 11])

@@ -122,3 +122,23 @@ def test_auto_says_which_flags_it_makes_no_use_of(
     encoder: Any = load_encoder(base("m-clip"), device="cpu")
     train_adapter.settled(TrainConfig(steps=7), Team(Accelerator(cpu=True)), encoder, "LO")
     assert "LO: --method linear makes no use of --steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "launcher", "expected"), [(None, "bf16", "bf16"), ("no", "bf16", "no"), (None, "", "no")]
+)
+def test_the_launchers_precision_is_taken_and_recorded_where_no_flag_names_one(
+    given: str | None, launcher: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if launcher:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
+    AcceleratorState._reset_state()
+    try:
+        asked = TrainConfig(method="lora", mixed_precision=given, output_dir=str(tmp_path))
+        accelerator = train_adapter.start(asked)
+        settled = train_adapter.settled(asked, Team(accelerator), None, "LO")  # type: ignore[arg-type]
+        used = accelerator.mixed_precision
+    finally:
+        AcceleratorState._reset_state()
+    assert (used, settled.settings()["mixed_precision"]) == (expected, expected)
+    assert settled.unheeded() == []

@@ -64,7 +64,9 @@ class TrainConfig(AdapterConfig):
     prefix_gb: float = option(
         2.0, "most memory for kept states of frozen lower blocks, in GB; 0: keep none", "training"
     )
-    mixed_precision: str = option("no", "no, bf16 or fp16", "training")
+    mixed_precision: str | None = option(
+        None, "no, bf16 or fp16; default: as `accelerate launch` says, else no", "training"
+    )
     eval_images: str = option(
         "names", "names, sample, or photos as `evaluate --images` takes them; a list", "evaluation"
     )
@@ -94,7 +96,7 @@ class TrainConfig(AdapterConfig):
         for name, (low, high) in {"temperature": (0.01, 1), "warmup": (0, 1), "hold_out": (0, 0.5)}.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie within {low}..{high}, got {getattr(self, name)}")
-        if self.mixed_precision not in ("no", "bf16", "fp16"):
+        if self.mixed_precision not in (None, "no", "bf16", "fp16"):
             raise ValueError(f"mixed_precision must be no, bf16 or fp16, got {self.mixed_precision!r}")
         if self.resume and self.overwrite:
             raise ValueError("--resume keeps what is there and --overwrite replaces it: choose one")

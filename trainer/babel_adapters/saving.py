@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel_adapters.adapter import save
+from babel_adapters.card import RECORD_NAME
 from babel_adapters.card import write_record as write_card
 from babel_adapters.measure import Gain, card_record, hub_id, read_gains
-from babel_eval.encoders.peft_adapters import RECORD, adapter_record, write_record
+from babel_adapters.state import has_checkpoint
+from babel_eval.encoders.peft_adapters import RECORD, adapter_record, base_fingerprint, write_record
 from babel_eval.results import differences, plain
 from babel_imagenet_dataset.files import read_json
 
@@ -49,6 +51,7 @@ def save_adapter(
       gains: what was gained.
       loop: where the loop ended.
     """
+    (folder / RECORD_NAME).unlink(missing_ok=True)  # until all is written, the folder counts as unfinished
     save(model, folder, state)
     versions = {name: version(name) for name in _PACKAGES}
     settings = {**config.settings(), "steps_made": loop.step, "best_step": loop.best_step}
@@ -88,28 +91,37 @@ def save_adapter(
     write_card(folder, card)
 
 
-def finished(folder: Path, config: Any, pairs: Callable[[], PairSet]) -> list[Gain] | None:
+def finished(folder: Path, config: Any, encoder: TorchEncoder, pairs: Callable[[], PairSet]) -> list[Gain] | None:
     """Give what a language gained whose adapter is finished; None where it is to be trained.
+
+    A checkpoint beside a finished adapter is that of a training broken off that was to replace it.
 
     Args:
       folder: the adapter's folder.
       config: a `TrainConfig`; `overwrite` trains in any case.
+      encoder: the base.
       pairs: reads the pairs that would be trained on now, as `allowed_pairs` does.
 
     Raises:
       ValueError: it is finished and `resume` does not say to take it; or it was made with other settings, not measured
-        on all that is asked for now (what differs is named), or trained on other pairs.
+        on all that is asked for now (what differs is named), or trained on another base or other pairs.
     """
     done = read_gains(folder)
     if done is None or config.overwrite:
         return None
     if not config.resume:
         raise ValueError(f"{folder} holds a finished adapter; --overwrite replaces it, --resume goes on to the next")
+    if has_checkpoint(folder):
+        return None
     instead = "--overwrite replaces it, another --output-dir keeps it"
     record = read_json(folder / RECORD)
     asked = plain(config.settings())
     if other := differences(record["settings"], asked, asked):
         raise ValueError(f"{folder} holds an adapter that was made with other settings ({other}): {instead}")
+    if record["base_fingerprint"] != base_fingerprint(encoder):
+        raise ValueError(
+            f"{folder} holds an adapter of a base with other weights than {config.model} has now: {instead}"
+        )
     known = record.get("evaluated", {"eval-images": sorted({one.images for one in done})})
     for name, asked in _evaluations(config).items():
         missing = sorted({*asked} - {*known.get(name, asked)})

@@ -89,6 +89,11 @@ def load_trainable(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
             parameters[name].copy_(value)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether a run in a folder was broken off after it had written a checkpoint."""
+    return any((folder / name).is_dir() for name in (CHECKPOINT, f"{CHECKPOINT}.old"))
+
+
 class Checkpoints:
     """The last checkpoint of a run, in `FOLDER/checkpoint`, with the settings it was made under."""
 
