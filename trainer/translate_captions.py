@@ -131,15 +131,15 @@ def read_captions(config: TranslateConfig) -> list[dict[str, Any]]:
       FileNotFoundError: there is no such file.
     """
     from babel_adapters.captions import clean
-    from babel_adapters.tables import pairs_of
+    from babel_adapters.tables import folder_of, pairs_of
 
     first, rows = _peek(_raw_rows(config))
     english = config.english_column or next((c for c in ENGLISH_COLUMNS if c in first), ENGLISH_COLUMNS[0])
     image = config.image_column
     if image is None:
         image = next((c for c in IMAGE_COLUMNS if c in first), None)
-    folder = None if config.captions.startswith("hf:") else Path(config.captions).resolve().parent
-    pairs = pairs_of(islice(rows, config.limit), _columns(english, image), config.captions, folder)
+    folder = folder_of(config.captions)
+    pairs = pairs_of(islice(rows, config.limit), _columns(english, image), config.captions, folder and folder.resolve())
     kept = clean(config.captions, pairs)
     images = [{"image": pair.image} if image else {} for pair in kept.pairs]
     return [{"english": pair.target, **more} for pair, more in zip(kept.pairs, images, strict=True)]
@@ -152,10 +152,10 @@ def _columns(english: str, image: str | None) -> Any:
 
 
 def _raw_rows(config: TranslateConfig) -> Iterator[Mapping[str, Any]]:
-    from babel_adapters.tables import dataset_of, rows_of
+    from babel_adapters.tables import dataset_rows, rows_of
 
     if config.captions.startswith("hf:"):
-        return iter(dataset_of(config.captions, streaming=config.streaming, flag="--captions"))
+        return dataset_rows(config.captions, streaming=config.streaming, flag="--captions")
     path = Path(config.captions)
     if not path.is_file():
         raise FileNotFoundError(f"--captions {path}: no such file")

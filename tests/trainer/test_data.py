@@ -50,6 +50,14 @@ def test_english_captions_that_are_needed_or_named_must_be_there(settings: dict[
         allowed_pairs(config(tmp_path, [{"target": "x", "image": "x.jpg"}], **settings), "LO", [])
 
 
+def test_pairs_without_an_image_are_counted_and_an_error_above_one_in_a_hundred(tmp_path: Path) -> None:
+    rows = [{"target": f"t{n}", "image": f"{n}.jpg" if n else None} for n in range(100)]
+    source = allowed_pairs(config(tmp_path, rows, objective="lit"), "LO", [])
+    assert (len(source.pairs), source.left_out["no image"]) == (99, 1)
+    with pytest.raises(ValueError, match="1 of 99 pairs have no image, more than 1%"):
+        allowed_pairs(config(tmp_path, rows[:99], objective="lit"), "LO", [])
+
+
 def test_captions_of_one_image_without_english_are_held_out_together() -> None:
     images: list[str | bytes] = [f"{n}.jpg" for n in range(40)] + [bytes([n]) for n in range(40)]
     pairs = [Pair(f"caption {n} of {image!r}", None, image) for image in images for n in range(5)]

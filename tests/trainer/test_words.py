@@ -37,6 +37,14 @@ def test_a_language_that_cldr_lacks_is_refused_with_those_it_has(tmp_path: Path)
         list(cldr_pairs(cldr(tmp_path, en={}, lo={}), "SW"))
 
 
+def test_a_language_of_which_cldr_has_a_file_but_no_annotations_is_refused(tmp_path: Path) -> None:
+    folder = cldr(tmp_path, en={"🐱": ("cat", [])}, ckb={})
+    bare = {"annotations": {"identity": {"language": "ckb"}}}  # as CLDR 48 has it for ckb, frr and pap
+    (folder / "annotations" / "ckb" / "annotations.json").write_text(json.dumps(bare))
+    with pytest.raises(ValueError, match=r"no annotations in CKB .*it has en"):
+        list(cldr_pairs(folder, "CKB"))
+
+
 def test_a_folder_without_annotations_names_make_cldr(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="make cldr"):
         list(cldr_pairs(tmp_path / "cldr", "LO"))

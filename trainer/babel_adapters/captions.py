@@ -10,6 +10,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from babel_adapters import tables, words
@@ -38,7 +40,7 @@ def read_pairs(
       data: one of the forms in `FORMS`.
       language: BabelNet's code of the target language, for data that holds several.
       columns: names of the columns of a file or dataset.
-      limit: most rows to read; None for all.
+      limit: most rows to read (of words: most pairs to take); None for all.
       streaming: read `hf:` datasets as a stream, without a copy on disk.
       keywords: take CLDR's keywords, or the words of names of emoji, beside the names.
 
@@ -62,7 +64,7 @@ def read_pairs(
         rows = tables.file_pairs(Path(data), columns or Columns(), limit=limit)
     else:
         raise ValueError(f"--train-data {data!r} is of no known form; allowed: {FORMS}")
-    return clean(data, rows, licence=licence)
+    return clean(data, islice(rows, limit), licence=licence)
 
 
 def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> PairSet:
@@ -95,12 +97,13 @@ def clean(name: str, rows: Iterable[Pair], *, licence: str | None = None) -> Pai
 
 
 def split_by_english(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Hold out pairs for early stopping, by English caption, so that no synonym of a held-out one is trained on.
+    """Hold out pairs for early stopping so that no English caption, and no image, stands on both sides.
 
     Args:
-      pairs: pairs in any order; those without an English caption go by their image, and without that by their target.
-      share: share of the distinct English captions to hold out, 0..0.5.
-      seed: which ones; the choice depends on each caption alone, so more data never moves a caption across.
+      pairs: pairs in any order; those with neither go by their target.
+      share: share of the distinct English captions to hold out, 0..0.5; of groups, where images have several captions.
+      seed: which ones; where no image has several captions the choice depends on each caption alone, so more data
+        never moves a caption across. A group larger than the whole share is trained on.
 
     Returns:
       pairs to train on and pairs held out, in their order.
@@ -108,15 +111,40 @@ def split_by_english(pairs: Sequence[Pair], share: float, seed: int) -> tuple[li
     if not 0 <= share <= 0.5:
         raise ValueError(f"the held-out share must lie within 0..0.5, got {share}")
     limit = int(share * 2**32)
-    held_out = [int(sha256_of_text(str(seed), _meaning(p))[:8], 16) < limit for p in pairs]
-    chosen = [p for p, out in zip(pairs, held_out, strict=True) if out]
-    return [p for p, out in zip(pairs, held_out, strict=True) if not out], chosen
+    groups = _groups(pairs)
+    chosen = {name for name in groups if int(sha256_of_text(str(seed), name)[:8], 16) < limit}
+    chosen -= {name for name, size in Counter(groups).items() if size > max(1.0, share * len(pairs))}
+    sides: tuple[list[Pair], list[Pair]] = ([], [])
+    for pair, name in zip(pairs, groups, strict=True):
+        sides[name in chosen].append(pair)
+    return sides
 
 
-def _meaning(pair: Pair) -> str:
-    """Give what pairs of one meaning share: the English caption, without it the image, without that the target."""
-    image = pair.image.hex() if isinstance(pair.image, bytes) else pair.image
-    return pair.english or image or pair.target
+def _groups(pairs: Sequence[Pair]) -> list[str]:
+    """Give each pair the name of its group: pairs that share an English caption or an image, or are joined by others.
+
+    A group is named by the first, in alphabetical order, of its English captions and images.
+    """
+    above: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while above.setdefault(name, name) != name:
+            above[name] = above[above[name]]
+            name = above[name]
+        return name
+
+    names = [_meanings(pair) for pair in pairs]
+    for one, *others in names:
+        for other in others:
+            low, high = sorted((first(one), first(other)))
+            above[high] = low
+    return [first(one) for one, *_ in names]
+
+
+def _meanings(pair: Pair) -> list[str]:
+    """Give what pairs of one meaning share: English caption and image, without both the target."""
+    image = sha256(pair.image).hexdigest() if isinstance(pair.image, bytes) else pair.image
+    return [name for name in (pair.english, image) if name] or [pair.target]
 
 
 def _tidy(text: str) -> str:

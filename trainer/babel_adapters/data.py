@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from babel_adapters.captions import read_pairs, split_by_english
-from babel_adapters.frozen import english_features, photo_features
+from babel_adapters.frozen import MAX_UNREADABLE_SHARE, english_features, photo_features
 from babel_adapters.leakage import without_leaks
 from babel_adapters.pairs import Columns, Pair, PairSet
 from babel_adapters.recalls import retrieval_captions
@@ -169,8 +169,8 @@ def allowed_pairs(config: Any, language: str, labels: Sequence[str]) -> PairSet:
     source = read_pairs(
         name, language, columns=columns, limit=config.limit, streaming=config.streaming, keywords=config.keywords
     )
-    if needs_images and any(pair.image is None for pair in source.pairs):
-        raise ValueError(f"--objective lit needs images, and {name} has none")
+    if needs_images:
+        source = _with_images(source)
     return without_leaks(
         source,
         labels,
@@ -179,6 +179,20 @@ def allowed_pairs(config: Any, language: str, labels: Sequence[str]) -> PairSet:
         captions=retrieval_captions(config.eval_retrieval, language),
         english_captions=retrieval_captions(config.eval_retrieval, "EN"),
     )
+
+
+def _with_images(source: PairSet) -> PairSet:
+    """Leave out the pairs without an image, of which there may be one in a hundred."""
+    kept = [pair for pair in source.pairs if pair.image is not None]
+    n = len(source.pairs) - len(kept)
+    if not kept:
+        raise ValueError(f"--objective lit needs images, and {source.name} has none")
+    if n > MAX_UNREADABLE_SHARE * len(source.pairs):
+        raise ValueError(
+            f"{source.name}: {n} of {len(source.pairs)} pairs have no image, more than {MAX_UNREADABLE_SHARE:.0%}; "
+            "--objective lit needs one for each"
+        )
+    return source.without("no image", kept, n)
 
 
 def resolve_data(data: str, language: str) -> str:

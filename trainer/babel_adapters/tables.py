@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,29 @@ SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
 def file_pairs(path: Path, columns: Columns, *, limit: int | None = None) -> Iterator[Pair]:
-    """Give the pairs of a file with named columns; relative image paths are taken from the file's folder."""
+    """Give the pairs of a file with named columns."""
     if not path.is_file():
         raise FileNotFoundError(f"--train-data {path}: no such file")
-    return pairs_of(islice(rows_of(path), limit), columns, str(path), folder=path.parent)
+    return pairs_of(islice(rows_of(path), limit), columns, str(path), folder_of(str(path)))
 
 
 def dataset_pairs(data: str, columns: Columns, *, limit: int | None = None, streaming: bool = False) -> Iterator[Pair]:
     """Give the pairs of `hf:NAME:SPLIT`: a dataset on the Hub, a folder of data files, or one of `save_to_disk`."""
-    return pairs_of(islice(dataset_of(data, streaming=streaming), limit), columns, data)
+    return pairs_of(islice(dataset_rows(data, streaming=streaming), limit), columns, data, folder_of(data))
+
+
+def folder_of(data: str) -> Path | None:
+    """Give the folder that relative paths of images start at: a file's own, or a dataset's; None for one on the Hub."""
+    if not data.startswith("hf:"):
+        return Path(data).parent
+    folder = Path(data.removeprefix("hf:").rpartition(":")[0])
+    return folder if folder.is_dir() else None
+
+
+def dataset_rows(data: str, *, streaming: bool = False, flag: str = "--train-data") -> Iterator[Mapping[str, Any]]:
+    """Give the rows of `hf:NAME:SPLIT`, one after another; errors as of `dataset_of`, and for what cannot be read."""
+    with _named(f"{flag} {data}"):
+        yield from dataset_of(data, streaming=streaming, flag=flag)
 
 
 def dataset_of(data: str, *, streaming: bool = False, flag: str = "--train-data") -> Any:
@@ -65,8 +80,13 @@ def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
     """Give the rows of a Parquet, JSON lines, JSON (a list of objects), CSV or TSV file, one after another.
 
     Raises:
-      ValueError: the suffix is none of these, or a line cannot be read (it is named).
+      ValueError: the suffix is none of these, or the file or a line of it cannot be read (it is named).
     """
+    with _named(str(path)):
+        yield from _rows_of(path)
+
+
+def _rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         import pyarrow.parquet as pq
@@ -77,10 +97,10 @@ def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             yield from _delimited(file, path, "\t" if suffix == ".tsv" else ",")
     elif suffix == ".jsonl":
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             yield from (_object(line, f"{path}, line {n}") for n, line in enumerate(file, 1) if line.strip())
     elif suffix == ".json":
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ValueError(f'{path}: a list of objects is needed, such as [{{"image": "a.jpg", "caption": "a cat"}}]')
         yield from rows
@@ -88,12 +108,36 @@ def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
         raise ValueError(f"{path}: suffix {suffix!r} is not read; allowed: {', '.join(SUFFIXES)}")
 
 
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Let an error in the source's bytes be a ValueError that names it and says why."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{source}: no UTF-8 ({error}); save it in that encoding") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{source}: no valid JSON ({error})") from error
+    except Exception as error:
+        from datasets.exceptions import DatasetGenerationError
+        from pyarrow import ArrowException
+
+        if isinstance(error, (ArrowException, DatasetGenerationError)):
+            raise ValueError(f"{source}: {error.__cause__ or error}") from error
+        raise
+
+
 def _delimited(lines: Iterable[str], path: Path, delimiter: str) -> Iterator[Mapping[str, Any]]:
     reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
-    for row in reader:
-        if None in row or None in row.values():
-            raise ValueError(f"{path}, line {reader.line_num}: not as many fields as the header has")
-        yield row
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"{path}, line {reader.line_num}: not as many fields as the header has")
+            yield row
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {reader.reader.line_num}: {error}. A field that begins with a quote ends with one, and "
+            "quotes within it are doubled"
+        ) from error
 
 
 def _object(line: str, place: str) -> Mapping[str, Any]:

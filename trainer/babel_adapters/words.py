@@ -88,11 +88,11 @@ def cldr_pairs(folder: Path, language: str, *, keywords: bool = True) -> Iterato
         raise FileNotFoundError(f"--train-data cldr:{folder}: no CLDR annotations there; {MAKE_CLDR} into ./cldr")
     known = sorted(path.parent.name for path in root.glob("*/annotations.json"))
     name = cldr_name(language, known)
-    if name is None:
-        raise ValueError(
-            f"CLDR has no annotations in {language} ({language_of(language).tag}); it has {' '.join(known)}"
-        )
-    english, target = _annotations(root / "en"), _annotations(root / name)
+    target = _annotations(root / name) if name else {}
+    if not target:
+        those = " ".join(one for one in known if one != name)
+        raise ValueError(f"CLDR has no annotations in {language} ({language_of(language).tag}); it has {those}")
+    english = _annotations(root / "en")
     shared = [symbol for symbol in target if symbol in english]
     for symbol in shared:
         if target[symbol].get("tts") and english[symbol].get("tts"):
@@ -112,8 +112,9 @@ def cldr_name(language: str, known: Sequence[str]) -> str | None:
 
 
 def _annotations(folder: Path) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Give a folder's annotations by symbol; some of CLDR's say what language they are and nothing else."""
     data = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
-    return data["annotations"]["annotations"]
+    return data["annotations"].get("annotations", {})
 
 
 def keyword_pairs(
