@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from babel_eval.images import Photo, PhotoSet, Problem, file_stamp
-from babel_eval.photo_sources import bytes_of
+from babel_eval.photo_sources import bytes_of, saved_dataset
 from babel_imagenet_dataset.files import read_json
 
 FORMS = (
@@ -169,16 +169,14 @@ def _xflickrco(folder: Path, files: Sequence[Path]) -> CaptionSet:
 
 
 def _hugging_face(dataset: str, image: str, caption: str, language: str) -> CaptionSet:
-    from datasets import DatasetDict, load_dataset, load_from_disk
     from datasets import Image as ImageFeature
+    from datasets import load_dataset
 
     name, _, split = dataset.removeprefix("hf:").rpartition(":")
     if not name:
         raise ValueError(f"--dataset {dataset!r}: the form is hf:NAME:SPLIT")
-    on_disk = (Path(name) / "dataset_info.json").exists() or (Path(name) / "dataset_dict.json").exists()
-    table = load_from_disk(name) if on_disk else load_dataset(name, split=split)
-    if isinstance(table, DatasetDict):
-        table = table[split]
+    table = saved_dataset(f"--dataset {dataset!r}", name, split)
+    table = load_dataset(name, split=split) if table is None else table
     if missing := [c for c in (image, caption, language) if c not in table.column_names]:
         raise ValueError(
             f"--dataset {dataset!r}: lacks the columns {', '.join(missing)}; it has: {', '.join(table.column_names)} "

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from babel_eval.images import Photo, PhotoSet, Problem, file_stamp
+from babel_eval.tar_photos import SUFFIXES, slice_reader, tar_index
 from babel_imagenet_dataset.imagenet import class_index_of, synsets
 
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _IMAGE_COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "img")
 _CLASS_COLUMNS = ("wnid", "class_index", "label", "cls", "labels")
 _WNID = re.compile(r"n\d{8}")
@@ -121,10 +120,10 @@ def tars(images: str, files: Sequence[Path]) -> PhotoSet:
     found: list[Photo | Problem] = []
     for file in files:
         stamp = file_stamp(file)
-        members, problems = _tar_index(file)
+        members, problems = tar_index(file)
         found += [Problem(f"{file.name}/{problem.photo}".rstrip("/"), problem.why) for problem in problems]
         for name, (offset, size), label in members:
-            photo, read = f"{file.name}/{name}", _slice_reader(file, offset, size)
+            photo, read = f"{file.name}/{name}", slice_reader(file, offset, size)
             value = label if label is not None else _wnid_of(PurePosixPath(name).parent.name, PurePosixPath(name).name)
             if value is None:
                 found.append(Problem(photo, "no .cls beside it, and no wnid such as n01440764 in its name"))
@@ -155,19 +154,29 @@ def parquet(images: str, files: Sequence[Path]) -> PhotoSet:
 
 def hugging_face(images: str) -> PhotoSet:
     """Take `hf:NAME:SPLIT`: a folder that `save_to_disk` wrote, mapped; any other dataset, as a stream."""
-    from datasets import DatasetDict, load_from_disk
-
     name, _, split = images.removeprefix("hf:").rpartition(":")
     if not name or not split:
         raise ValueError(f"--images {images!r}: the form is hf:NAME:SPLIT, for instance hf:ORG/imagenet-1k:validation")
+    dataset = saved_dataset(f"--images {images!r}", name, split)
+    return _stream(images, name, split) if dataset is None else _mapped(images, dataset)
+
+
+def saved_dataset(given: str, name: str, split: str) -> Any | None:
+    """Give a dataset that `save_to_disk` wrote, mapped; None where the name is no folder with one.
+
+    Raises:
+      ValueError: it has splits, and not this one; the message begins with what was given.
+    """
+    from datasets import DatasetDict, load_from_disk
+
     if not any((Path(name) / file).exists() for file in ("dataset_info.json", "dataset_dict.json")):
-        return _stream(images, name, split)
+        return None
     dataset = load_from_disk(name)
-    if isinstance(dataset, DatasetDict):
-        if split not in dataset:
-            raise ValueError(f"--images {images!r}: no split {split!r}; there is: {', '.join(dataset)}")
-        dataset = dataset[split]
-    return _mapped(images, dataset)
+    if not isinstance(dataset, DatasetDict):
+        return dataset
+    if split not in dataset:
+        raise ValueError(f"{given}: no split {split!r}; there is: {', '.join(dataset)}")
+    return dataset[split]
 
 
 def _mapped(images: str, dataset: Any) -> PhotoSet:
@@ -291,56 +300,3 @@ class _ParquetReader:
         group = bisect_right(self._starts, row) - 1
         cell = self._group(group)[row - self._starts[group]].as_py()
         return cell if isinstance(cell, bytes) else bytes_of(cell)
-
-
-def _tar_index(file: Path) -> tuple[list[tuple[str, tuple[int, int], Any]], list[Problem]]:
-    """Give each image's name, place and class mark, and the images that are no sample's photo.
-
-    A sample is what shares a name up to its first dot.
-    """
-    images: dict[str, tuple[str, tuple[int, int]]] = {}
-    labels: dict[str, Any] = {}
-    problems: list[Problem] = []
-    try:
-        with tarfile.open(file, "r:") as tar:
-            for member in tar:
-                path = PurePosixPath(member.name)
-                stem, dot, extension = path.name.partition(".")
-                key = f"{path.parent}/{stem}"
-                if not member.isfile() or not dot:
-                    continue
-                if f".{extension.lower()}" in SUFFIXES and key in images:
-                    problems.append(Problem(member.name, f"its sample has a photo already, {images[key][0]}"))
-                elif f".{extension.lower()}" in SUFFIXES:
-                    images[key] = member.name, (member.offset_data, member.size)
-                elif path.suffix.lower() in SUFFIXES:
-                    problems.append(
-                        Problem(member.name, "no photo of a sample: those are named KEY.jpg, one dot alone")
-                    )
-                elif extension == "cls" and (content := tar.extractfile(member)) is not None:
-                    text = content.read(64).decode("ascii", "replace").strip()
-                    labels[key] = int(text) if text.isdecimal() else text
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{file}: cannot be read as a tar ({error})") from error
-    if not _ends_as_a_tar(file):
-        problems.append(Problem("", "ends without a tar's end mark: it may be cut short, and photos be missing"))
-    return [(name, place, labels.get(key)) for key, (name, place) in images.items()], problems
-
-
-def _ends_as_a_tar(file: Path) -> bool:
-    """Say whether a file ends with the two empty blocks that end a tar."""
-    with open(file, "rb") as tar:
-        tar.seek(max(0, file.stat().st_size - 1024))
-        return tar.read() == bytes(1024)
-
-
-def _slice_reader(file: Path, offset: int, size: int) -> Callable[[], bytes]:
-    def read() -> bytes:
-        with open(file, "rb") as tar:
-            tar.seek(offset)
-            data = tar.read(size)
-        if len(data) < size:
-            raise EOFError(f"{file} is cut short")
-        return data
-
-    return read

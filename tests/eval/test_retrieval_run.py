@@ -209,6 +209,16 @@ def test_photos_of_one_file_name_are_two_where_their_bytes_differ(tmp_path):
     assert [photo.read() for photo in photos_of(found, None).photos] == [cells[0]["bytes"], cells[1]["bytes"]]
 
 
+def test_a_split_that_a_saved_dataset_lacks_is_refused_by_name(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    split = Dataset.from_dict({"image": ["a.png"], "caption": ["eins"], "language": ["de"]})
+    DatasetDict({"val": split}).save_to_disk(str(tmp_path / "set"))
+    assert load_captions(f"hf:{tmp_path / 'set'}:val").images == ("a.png",)
+    with pytest.raises(ValueError, match=r"--dataset .*: no split 'test'; there is: val"):
+        load_captions(f"hf:{tmp_path / 'set'}:test")
+
+
 def test_a_row_without_a_photo_is_a_photo_that_is_missing(place):
     hugging_face(place / "set", [cell(place, 0, None), None, None], ["null", "eins", "zwei"])
     names = {"dataset": f"hf:{place / 'set'}:train", "k": (1,)}
