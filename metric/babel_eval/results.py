@@ -165,11 +165,6 @@ class ResultWriter:
         self.results.rows, self.results.failures = known, []
         self.results.meta.update((k, v) for k, v in old.meta.items() if k in PASSING)
 
-    @property
-    def parts(self) -> Path:
-        """The folder of what is needed until the run is finished; `finish` removes it."""
-        return self._parts
-
     def done(self, language: str, prompt: str) -> dict[str, Any] | None:
         """Give the row that an earlier, interrupted run wrote, or None."""
         return self.results.row(language, prompt)

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babel_eval.config import EvaluateConfig
@@ -91,13 +90,15 @@ def run(
     zero_shot = ZeroShotRun(features, images, labels, prompts=prompts, scoring=scoring)
     zero_shot.plan(plan)
     keys = [(language, reported_name(prompt, prompts)) for language, prompt in plan]
-    if not team.leads:
-        return _help(features, team, Results(meta), parts_path(config.out))
-    writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
-    features.store = FeatureStore(writer.parts / "texts")
-    team.wait()
+    writer = None
+    if team.leads:
+        writer = ResultWriter(config.out, meta, keys, resume=config.resume, overwrite=config.overwrite)
+    team.wait()  # the place where texts are kept is there
+    features.store = FeatureStore(parts_path(config.out) / "texts")
     if team.size > 1:
         features.share(team)
+    if writer is None:  # this process helped; the one that leads scores and writes
+        return Results(meta)
     to_do = [entry for entry, key in zip(plan, keys, strict=True) if not writer.done(*key)]
     with closing(_bar(to_do, len(plan), progress)) as bar:
         for result in zero_shot.evaluate(to_do):
@@ -110,14 +111,6 @@ def run(
                 on_result(result)
     writer.finish(finished=_now())
     return writer.results
-
-
-def _help(features: ClassFeatures, team: Team, results: Results, parts: Path) -> Results:
-    """Encode a share of the texts for the process that leads, which alone scores and writes."""
-    features.store = FeatureStore(parts / "texts")
-    team.wait()
-    features.share(team)
-    return results
 
 
 def image_features(

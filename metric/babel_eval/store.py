@@ -42,7 +42,7 @@ def default_store() -> Path:
 
 
 def image_key(encoder: Encoder, photo_set: PhotoSet) -> str:
-    """Give the key of a photo set's features: image tower (weights, dtype, preprocessing) and photos, all of them.
+    """Give the key of a photo set's features: image tower (weights, structure, dtype, preprocessing) and photos.
 
     An adapter on the text side leaves the image tower as it is, so its photos are not encoded again.
     """

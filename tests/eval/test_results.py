@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from babel_eval.results import Predictions, ResultWriter, plain, predictions_path, read_results
+from babel_eval.results import Predictions, ResultWriter, parts_path, plain, predictions_path, read_results
 
 PLAN = [("DE", "label"), ("SW", "label"), ("LO", "label")]
 
@@ -101,7 +101,7 @@ def test_a_finished_run_with_a_failure_stays_finished_however_often_it_is_resume
     for _ in range(2):
         again = ResultWriter(tmp_path / "r.json", {}, PLAN[:2], resume=True)
         assert again.done("DE", "label")
-        (again.parts / "texts").mkdir(parents=True)  # texts of the language that is tried again
+        (parts_path(again.path) / "texts").mkdir(parents=True)  # texts of the language that is tried again
         again.fail({"lang": "SW", "prompt": "label", "status": "no_photos"})
         again.finish(finished="then")
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
@@ -114,7 +114,7 @@ def test_a_kill_while_a_finished_run_is_tried_again_loses_no_row(tmp_path):
     writer.add(row("LO"), predictions(1))
     writer.finish()
     killed = ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True)
-    (killed.parts / "texts").mkdir(parents=True)
+    (parts_path(killed.path) / "texts").mkdir(parents=True)
     killed = ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True)
     killed.add(row("SW"), predictions(2))
     last = ResultWriter(tmp_path / "r.json", {}, PLAN, resume=True)

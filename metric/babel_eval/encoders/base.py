@@ -28,7 +28,7 @@ class Encoder(Protocol):
       parameters: number of parameters of both towers.
       dim: width of the common space.
       device: where it runs, as torch names it (`cpu`, `cuda:0`, `mps`).
-      fingerprint: 64 hex digits over everything that determines features: weights and their revision, dtype,
+      fingerprint: 64 hex digits over everything that determines features: weights, how they are computed with, dtype,
         preprocessing, tokenizer. Two encoders of equal fingerprint give equal features.
       uses_language: True when `encode_texts` gives another feature for the same text in another language.
     """
