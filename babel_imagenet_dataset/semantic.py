@@ -30,7 +30,8 @@ class WrongShare:
     Attributes:
       status: `estimate`, `upper bound` or `not estimable`.
       share: the estimate, or the bound, a fraction 0-1; None where not estimable.
-      interval: 95 % interval of the estimate, or (0, upper end of the bound); None where not estimable.
+      interval: 95 % interval of the estimate, by resampling labels, or (0, exact upper end of the bound at 95 %); None
+        where not estimable.
       n_labels: number of labels.
       beyond: share of labels whose own class ranks beyond k.
       beyond_null: the same for labels that were shuffled among the classes.
@@ -115,7 +116,7 @@ def wrong_share(
       null: int [n], as `null_ranks` gives them.
       reference: int [n_labels], ranks of reference names of the same classes, in the same order.
       k: a rank up to k is near.
-      n_resamples: resamples of the classes, for the interval.
+      n_resamples: resamples of the classes, for the interval of an estimate.
       seed: of the resamples.
 
     Returns:
@@ -134,16 +135,12 @@ def wrong_share(
     beyond, p = float(far.mean()), None if known is None else float(known.mean())
     if len(far) < MIN_LABELS or far_null - (beyond if p is None else p) < MIN_SEPARATION:
         return WrongShare(NOT_ESTIMABLE, None, None, len(far), beyond, far_null, p)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(far), size=(n_resamples, len(far)))
-    s = far[draws].mean(axis=1)
-    if known is None:
-        upper = float(np.quantile(_share(s, 0.0, far_null), 0.95))
-        return WrongShare(
-            UPPER_BOUND, float(_share(beyond, 0.0, far_null)), (0.0, upper), len(far), beyond, far_null, p
-        )
-    low, high = np.quantile(_share(s, known[draws].mean(axis=1), far_null), [0.025, 0.975])
     share = float(_share(beyond, p or 0.0, far_null))
+    if known is None:
+        upper = float(_share(_highest_share(int(far.sum()), len(far)), 0.0, far_null))
+        return WrongShare(UPPER_BOUND, share, (0.0, upper), len(far), beyond, far_null, p)
+    draws = np.random.default_rng(seed).integers(len(far), size=(n_resamples, len(far)))
+    low, high = np.quantile(_share(far[draws].mean(axis=1), known[draws].mean(axis=1), far_null), [0.025, 0.975])
     return WrongShare(ESTIMATE, share, (float(low), float(high)), len(far), beyond, far_null, p)
 
 
@@ -177,6 +174,16 @@ def plant_errors(
     for row in chosen:
         planted[row] = scores[row].argmax() if kind == "nearest" else (row + rng.integers(1, len(rows))) % len(rows)
     return planted
+
+
+def _highest_share(n_found: int, n: int) -> float:
+    """Give the exact upper end, at 95 % on one side, of a share of which n_found < n were found among n.
+
+    Source: Clopper and Pearson 1934, Biometrika 26, 404-413. A bootstrap would give 0 where none was found.
+    """
+    from scipy.stats import beta
+
+    return float(beta.ppf(0.95, n_found + 1, n - n_found))
 
 
 def _share(s: np.ndarray | float, p: np.ndarray | float, q: float) -> np.ndarray:

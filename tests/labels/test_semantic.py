@@ -92,6 +92,25 @@ def test_without_reference_names_the_share_is_a_bound_that_holds() -> None:
     assert found.interval[0] == 0.0
 
 
+def test_no_label_far_off_still_leaves_room_for_some_that_are_wrong() -> None:
+    """With none of n beyond k, the largest share that is not refuted at 95 % solves (1 - share * q) ** n = 0.05."""
+    null = np.repeat([500, 1], [90, 10])
+    for n_labels in (30, 63, 400):
+        found = wrong_share(np.ones(n_labels, dtype=np.int64), null)
+        assert (found.share, found.interval[0]) == (0.0, 0.0)
+        assert found.interval[1] == pytest.approx((1 - 0.05 ** (1 / n_labels)) / 0.9)
+
+
+@pytest.mark.parametrize(("n_labels", "planted"), [(30, 0.01), (30, 0.05), (63, 0.02), (100, 0.1)])
+def test_the_bound_holds_in_19_of_20_draws_however_few_labels_are_wrong(n_labels: int, planted: float) -> None:
+    rng = np.random.default_rng(0)
+    null = np.repeat([500, 1], [90, 10])
+    n_draws = 1000
+    n_far = rng.binomial(n_labels, planted * 0.9, n_draws).tolist()  # of what is wrong, a share q = 0.9 ranks far
+    bounds = [wrong_share(np.repeat([500, 1], [k, n_labels - k]), null).interval[1] for k in n_far]
+    assert np.mean(np.array(bounds) >= planted) > 0.95 - 3 * np.sqrt(0.05 * 0.95 / n_draws)
+
+
 def test_where_the_null_does_not_separate_nothing_is_said() -> None:
     english, index, labels, _ = space(lost=0.8)
     found = wrong_share(own_ranks(labels, english, index), null_ranks(labels, english, index))
