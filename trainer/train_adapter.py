@@ -81,12 +81,11 @@ def start(config: TrainConfig) -> Accelerator:
     from babel_eval.team import PATIENCE
 
     # Processes wait while the first one measures, or until the last one's languages are done: for hours, not minutes.
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision,
         log_with=config.log_with,
         project_dir=config.output_dir if config.log_with else None,
-        kwargs_handlers=[patience],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
     if config.log_with and not accelerator.log_with:  # accelerate drops a tracker without a word
         raise ImportError(f"--log-with {config.log_with}: its package is not installed: pip install {config.log_with}")
@@ -104,10 +103,12 @@ def start(config: TrainConfig) -> Accelerator:
 def load(config: TrainConfig, accelerator: Accelerator) -> tuple[TorchEncoder, LabelFile, list[str]]:
     """Load the base and the labels, and list this process's languages."""
     from babel_adapters.data import resolve_data
+    from babel_adapters.measure import image_sets
     from babel_eval.encoders import load_encoder
     from babel_imagenet_dataset.languages import resolve
     from babel_imagenet_dataset.release import load_labels
 
+    image_sets(config)  # refuses those whose results would stand in one file
     labels = load_labels(config.eval_labels)
     languages = list(resolve(config.languages, labels.n_classes))
     if config.spread_languages:
@@ -299,11 +300,12 @@ class Run:
         progress.note({"held_out_loss": loss})
         if self.state.step < self.final_from:
             return None
-        if loss < self.state.best:
+        # Where no held-out pair is another's negative the loss is 0 whatever the weights: the last ones are kept.
+        if loss < self.state.best or loss == 0:
             self.state.best, self.state.best_step, self.state.bad_checks = loss, self.state.step, 0
             self.best.keep(self.model)
-            return None
-        self.state.bad_checks += 1
+        else:
+            self.state.bad_checks += 1
         if self.config.patience is not None and self.state.bad_checks >= self.config.patience:
             self.state.stopped = f"held-out loss lowest at step {self.state.best_step}"
         return None

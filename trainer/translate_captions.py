@@ -141,6 +141,9 @@ def read_captions(config: TranslateConfig) -> list[dict[str, Any]]:
     folder = folder_of(config.captions)
     pairs = pairs_of(islice(rows, config.limit), _columns(english, image), config.captions, folder and folder.resolve())
     kept = clean(config.captions, pairs)
+    left_out = ", ".join(f"{n} {reason}" for reason, n in kept.left_out.items() if n)
+    if left_out and own_share()[0] == 0:
+        sys.stderr.write(f"{config.captions}: {len(kept.pairs)} captions; left out: {left_out}\n")
     images = [{"image": pair.image} if image else {} for pair in kept.pairs]
     return [{"english": pair.target, **more} for pair, more in zip(kept.pairs, images, strict=True)]
 

@@ -13,7 +13,7 @@ from babel_adapters.captions import split_by_english
 from babel_adapters.config import TrainConfig
 from babel_adapters.data import allowed_pairs, unknown_share
 from babel_adapters.leakage import CLASS_NAME
-from babel_adapters.measure import base_revision, card_record
+from babel_adapters.measure import base_revision, card_record, image_sets
 from babel_adapters.pairs import Pair
 
 OBJECTIVES = ("mse", "text-contrastive", "lit", "lit=1,mse=1")
@@ -56,6 +56,20 @@ def test_pairs_without_an_image_are_counted_and_an_error_above_one_in_a_hundred(
     assert (len(source.pairs), source.left_out["no image"]) == (99, 1)
     with pytest.raises(ValueError, match="1 of 99 pairs have no image, more than 1%"):
         allowed_pairs(config(tmp_path, rows[:99], objective="lit"), "LO", [])
+
+
+@pytest.mark.parametrize(
+    ("images", "names"),
+    [("names, /a/val ,sample,", ["names", "/a/val", "sample"]), ("names,names", ["names"]), ("", [])],
+)
+def test_sets_of_images_are_read_from_a_list(images: str, names: list[str]) -> None:
+    assert image_sets(TrainConfig(eval_images=images)) == names
+
+
+@pytest.mark.parametrize("images", ["/a/val,/b/val", "hf:A/imagenet:validation,hf:B/imagenet:validation"])
+def test_sets_of_images_whose_results_would_stand_in_one_file_are_refused(images: str) -> None:
+    with pytest.raises(ValueError, match=rf"{images.split(',')[0]} and .*both be written to before-.*val.*json"):
+        image_sets(TrainConfig(eval_images=images))
 
 
 def test_captions_of_one_image_without_english_are_held_out_together() -> None:

@@ -18,8 +18,10 @@ from peft import PeftModel
 from tiny_models import photos
 
 import train_adapter
+from babel_adapters.captions import split_by_english
 from babel_adapters.config import TrainConfig
 from babel_adapters.data import training_data
+from babel_adapters.pairs import Pair
 from babel_adapters.team import Team
 from babel_eval.encoders import load_encoder
 
@@ -283,6 +285,19 @@ def test_training_stops_where_the_held_out_loss_no_longer_falls(
     run.train()
     assert run.state.step < 60
     assert run.state.stopped == f"held-out loss lowest at step {run.state.best_step}"
+
+
+def test_one_held_out_pair_which_has_no_negative_does_not_choose_the_weights(
+    base: Callable[[str], str], pairs_file: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
+    pairs = [Pair(row["target"], row["english"], str(tmp_path / row["image"])) for row in rows]
+    seed = next(seed for seed in range(99) if len(split_by_english(pairs, 0.03, seed)[1]) == 1)
+    settings = config(pairs_file, tmp_path, objective="lit", hold_out=0.03, seed=seed, patience=1)
+    _, run = started(base("transformers CLIP"), settings)
+    run.train()
+    assert (len(run.data.held_out), run.held_out_loss()) == (1, 0)
+    assert (run.state.step, run.state.best_step, run.state.stopped) == (12, 12, "")
 
 
 def test_a_tokenizer_that_does_not_know_the_language_is_refused_unless_forced(

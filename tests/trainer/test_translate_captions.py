@@ -65,6 +65,14 @@ def test_captions_with_images_become_training_pairs(tmp_path: Path) -> None:
     assert pairs[0].image == str(tmp_path / "a.jpg")
 
 
+def test_captions_that_are_left_out_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"caption": f"caption {n}"} for n in range(99)]
+    read_captions(settings(tmp_path, [*rows, {"caption": " "}, rows[0], rows[1]]))
+    assert "captions.json: 99 captions; left out: 1 blank, 2 repeated" in capsys.readouterr().err
+    read_captions(settings(tmp_path, rows))
+    assert capsys.readouterr().err == ""
+
+
 def test_addresses_of_images_are_kept(tmp_path: Path) -> None:
     config = settings(tmp_path, [{"url": "https://a.example/1.jpg", "caption": "a dog"}])
     assert read_captions(config) == [{"english": "a dog", "image": "https://a.example/1.jpg"}]

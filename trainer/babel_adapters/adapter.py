@@ -5,6 +5,7 @@ What is wrapped is an encoder's `text_model`: the image tower is not in it, so n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -115,8 +116,8 @@ class AdapterConfig:
             raise ValueError(f"rank must be at least 1, got {self.rank}")
         if self.alpha is not None and self.alpha <= 0:
             raise ValueError(f"alpha must be above 0, got {self.alpha}")
-        if self.ridge <= 0:
-            raise ValueError(f"ridge must be above 0, got {self.ridge}")
+        if not 0 < self.ridge < math.inf:
+            raise ValueError(f"ridge must be above 0 and finite, got {self.ridge}")
         if not 0 <= self.balance <= 1:
             raise ValueError(f"balance must lie within 0..1, got {self.balance}")
         if not 0 <= self.dropout < 1:

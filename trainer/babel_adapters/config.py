@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -91,8 +92,10 @@ class TrainConfig(AdapterConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "epochs", "clip", "patience", "limit"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
         for name, (low, high) in {"temperature": (0.01, 1), "warmup": (0, 1), "hold_out": (0, 0.5)}.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie within {low}..{high}, got {getattr(self, name)}")

@@ -105,11 +105,29 @@ def measure(config: Any, encoder: Any, language: str, folder: Path, when: str) -
     Raises:
       ValueError: the language has no labels, or there is no photo of any of its classes.
     """
-    names = [name.strip() for name in config.eval_images.split(",") if name.strip()]
     with known_as(config, encoder, language, folder, when) as model:
         return {
-            name: _evaluate(config, model, encoder, language, name, folder / result_file(when, name)) for name in names
+            name: _evaluate(config, model, encoder, language, name, folder / result_file(when, name))
+            for name in image_sets(config)
         }
+
+
+def image_sets(config: Any) -> list[str]:
+    """Give the distinct sets of images that `--eval-images` lists, in its order.
+
+    Raises:
+      ValueError: the results of two would stand in one file.
+    """
+    names = list(dict.fromkeys(name for text in config.eval_images.split(",") if (name := text.strip())))
+    by_file: dict[str, str] = {}
+    for name in names:
+        file = result_file("before", name)
+        if (other := by_file.setdefault(file, name)) != name:
+            raise ValueError(
+                f"--eval-images: the results of {other} and {name} would both be written to {file}; give one of them "
+                "another name, by a link for instance, or measure it apart"
+            )
+    return names
 
 
 @contextmanager

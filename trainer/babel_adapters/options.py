@@ -84,9 +84,9 @@ def read_yaml(path: Path, config_class: type) -> dict[str, Any]:
     return values
 
 
-def _checked(path: Path, name: str, value: Any, hint: Any) -> Any:
-    kind = _kind(hint)
-    if value is None and type(None) in typing.get_args(hint):
+def _checked(path: Path, name: str, value: Any, type_hint: Any) -> Any:
+    kind = _kind(type_hint)
+    if value is None and type(None) in typing.get_args(type_hint):
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -96,7 +96,8 @@ def _checked(path: Path, name: str, value: Any, hint: Any) -> Any:
         except ValueError as error:
             raise ValueError(f"{path}: {name} must be a number, got {value!r}") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ValueError(f"{path}: {name} must be {kind.__name__}, got {value!r}")
+        hint = "; YAML reads `no`, `yes`, `on` and `off` so: put quotes around it" if isinstance(value, bool) else ""
+        raise ValueError(f"{path}: {name} must be {kind.__name__}, got {value!r}{hint}")
     return value
 
 
