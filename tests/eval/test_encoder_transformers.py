@@ -274,3 +274,24 @@ def test_the_length_at_which_texts_are_cut_is_told_apart(tmp_path: Path) -> None
     assert not np.allclose(before.encode_texts(tiny.TEXTS, "EN"), after.encode_texts(tiny.TEXTS, "EN"), rtol=1e-3)
     assert before.fingerprint != after.fingerprint
     assert before.image_fingerprint == after.image_fingerprint  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("\nSiglipTokenizer requires the SentencePiece library but it was not found in your environment."),
+        ValueError("`tiktoken` is required to read a `tiktoken` file. Install it with `pip install tiktoken`."),
+    ],
+)
+def test_a_tokenizer_that_only_sentencepiece_reads_says_what_to_install(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What transformers says without that package, of SigLIP's tokenizer and of XLM-R's published as one file."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    folder = saved("siglip", tmp_path)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", refuse)
+    with pytest.raises(ImportError, match="pip install sentencepiece"):
+        load_encoder(f"transformers:{folder}", device="cpu")

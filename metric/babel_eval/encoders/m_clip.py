@@ -16,7 +16,7 @@ from torch import nn
 from babel_eval.encoders.fingerprints import describe_tokenizer, fingerprint_of, structure_of
 from babel_eval.encoders.open_clip_models import load as load_open_clip
 from babel_eval.encoders.paired import PairedEncoder, split_images
-from babel_eval.encoders.transformers_models import context_length, split_revision, token_ids
+from babel_eval.encoders.transformers_models import context_length, read_tokenizer, split_revision, token_ids
 
 # The image tower that each text tower was trained for (model cards of M-CLIP).
 IMAGE_TOWERS = {
@@ -81,17 +81,16 @@ def load(name: str, *, device: str, dtype: str) -> MClipEncoder:
       dtype: `fp32`, `bf16` or `fp16`.
 
     Raises:
+      ImportError: see `read_tokenizer`.
       ValueError: a file is missing, or the linear layer is not in the weights. The oldest towers (M-BERT, Swedish) were
         published with that layer as a pickle, which is not read; as `head.safetensors` (`weight`, `bias`) beside
         the weights it is.
     """
-    from transformers import AutoTokenizer
-
     text_name, image_model = split_images(name, IMAGE_TOWERS, "m-clip")
     source, revision = split_revision(text_name)
     try:
         text = _read_text(source, revision)
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+        tokenizer = read_tokenizer(source, revision)
     except OSError as error:
         raise ValueError(f"m-clip could not load {text_name!r}: {error}") from error
     images = load_open_clip(image_model.removeprefix("open_clip:"), device=device, dtype=dtype)

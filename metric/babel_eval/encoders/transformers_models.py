@@ -111,10 +111,11 @@ def load(name: str, *, device: str, dtype: str) -> TransformersEncoder:
     Weights are safetensors, or read with `weights_only`; a model that needs code of its own is refused.
 
     Raises:
+      ImportError: see `read_tokenizer`.
       ValueError: the model is not found, lacks weights, needs code from its repository, or has no features for images
         and texts.
     """
-    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+    from transformers import AutoImageProcessor, AutoModel
 
     source, revision = split_revision(name)
     arguments: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
@@ -124,7 +125,7 @@ def load(name: str, *, device: str, dtype: str) -> TransformersEncoder:
             raise ValueError(f"{type(model).__name__} has no get_image_features and get_text_features")
         _refuse_random(type(model).__name__, report["missing_keys"])
         image_processor = AutoImageProcessor.from_pretrained(source, **arguments)
-        tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
+        tokenizer = read_tokenizer(source, revision)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ValueError(f"transformers could not load {name!r}: {error}") from error
     return TransformersEncoder(name, model, image_processor, tokenizer, device=device, dtype=dtype)
@@ -139,6 +140,23 @@ def _refuse_random(kind: str, missing: Iterable[str]) -> None:
             f"it lacks weights of {kind} ({', '.join(drawn[:5])}{more}), which would be drawn at random; it was "
             "probably saved from another class of model"
         )
+
+
+def read_tokenizer(source: str, revision: str | None) -> Any:
+    """Read the tokenizer of a repository or a folder.
+
+    Raises:
+      ImportError: only SentencePiece reads it, which is not installed. Of some tokenizers transformers then asks for
+        tiktoken, which would not help.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    except (ImportError, ValueError) as error:
+        if not any(name in str(error).lower() for name in ("sentencepiece", "tiktoken")):
+            raise
+        raise ImportError(f"the tokenizer of {source!r} is a SentencePiece model: pip install sentencepiece") from error
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
