@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,8 @@ class ErrorRate:
       language: BabelNet's code; `all` for all judged labels together.
       n_judged: labels judged right or wrong.
       n_wrong: labels judged wrong.
-      n_unsure: labels of which the judge was not sure; they count neither way.
-      n_open: rows without a verdict.
+      n_unsure: labels of which no judge was sure, or of which two are sure and disagree; they count neither way.
+      n_open: labels without a verdict.
       rate: n_wrong / n_judged, a fraction 0-1; None where nothing was judged.
       interval: 95 % Wilson interval; None where nothing was judged.
     """
@@ -73,10 +74,17 @@ def draw_sample(
 def error_rates(rows: Sequence[SheetRow]) -> list[ErrorRate]:
     """Give the error rate of each language in filled sheets, by code, and at the end of all together.
 
-    The last is over all judged labels alike: it speaks of the languages that were judged, in their proportions.
+    The last is over all judged labels alike: it speaks of the languages that were judged, in their proportions. A label
+    that stands in several sheets is one label, of which holds what those who are sure agree on.
     """
-    codes = sorted({row.language for row in rows})
-    return [_rate(code, [row for row in rows if row.language == code]) for code in codes] + [_rate("all", rows)]
+    given: dict[tuple[str, int], set[str]] = {}
+    for row in rows:
+        given.setdefault((row.language, row.class_index), set()).add(row.verdict)
+    verdicts: dict[str, list[str]] = {code: [] for code in sorted({row.language for row in rows})}
+    for (code, _), of_label in given.items():
+        verdicts[code].append(_agreed(of_label))
+    together = [verdict for of_language in verdicts.values() for verdict in of_language]
+    return [_rate(code, of_language) for code, of_language in verdicts.items()] + [_rate("all", together)]
 
 
 def still_there(
@@ -124,8 +132,15 @@ def wilson(n_wrong: int, n: int, z: float = _Z95) -> tuple[float, float]:
     return low, high
 
 
-def _rate(language: str, rows: Sequence[SheetRow]) -> ErrorRate:
-    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in (RIGHT, WRONG, UNSURE, "")}
+def _agreed(verdicts: set[str]) -> str:
+    sure = verdicts & {RIGHT, WRONG}
+    if len(sure) == 1:
+        return sure.pop()
+    return UNSURE if sure or UNSURE in verdicts else ""
+
+
+def _rate(language: str, verdicts: Sequence[str]) -> ErrorRate:
+    counts = Counter(verdicts)
     n_wrong, n_judged = counts[WRONG], counts[WRONG] + counts[RIGHT]
     interval = wilson(n_wrong, n_judged) if n_judged else None
     rate = n_wrong / n_judged if n_judged else None

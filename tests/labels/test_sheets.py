@@ -227,6 +227,30 @@ def test_error_rates_count_right_and_wrong_and_show_the_rest() -> None:
     assert (together.language, together.n_judged, together.n_unsure) == ("all", 8, 2)
 
 
+def test_a_label_that_several_people_judge_is_one_draw() -> None:
+    """Two sheets of the same labels must not make the interval as narrow as twice as many labels would."""
+    one = [replace(sheet_row("DE", i, "x"), verdict="wrong" if i < 4 else "right") for i in range(40)]
+    alone, twice = error_rates(one)[0], error_rates([*one, *one])[0]
+    assert twice == alone
+    assert alone.interval == wilson(4, 40)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "counted"),
+    [
+        (("wrong", "right"), "n_unsure"),
+        (("wrong", "unsure"), "n_wrong"),
+        (("unsure", ""), "n_unsure"),
+        (("", ""), "n_open"),
+        (("", "right"), "n_judged"),
+    ],
+)
+def test_judges_who_disagree_count_as_unsure(verdicts: tuple[str, str], counted: str) -> None:
+    rate = error_rates([replace(sheet_row("DE", 0, "x"), verdict=verdict) for verdict in verdicts])[0]
+    assert rate.n_judged + rate.n_unsure + rate.n_open == 1
+    assert getattr(rate, counted) == 1
+
+
 def test_wilsons_interval_is_scipys() -> None:
     from scipy.stats import binomtest
 
