@@ -90,6 +90,18 @@ def test_a_bad_photo_is_listed_counted_and_an_error_unless_allowed(tmp_path, pho
     assert code == 0
 
 
+@pytest.mark.parametrize("name", ["run-v1.6", "run-v1.5.txt", "runs"])
+def test_a_result_file_that_does_not_end_in_json_is_refused(name, tmp_path, photos, toy, capsys, monkeypatch):
+    """`run-v1.5` and `run-v1.6` would both keep their decisions in `run-v1.predictions.parquet`."""
+    code, text = run(
+        capsys, monkeypatch, "evaluate", "--model", "toy", "--images", photos, "--languages", "de",
+        "--out", tmp_path / name, "--store", tmp_path / "store",
+    )  # fmt: skip
+    assert code == 2
+    assert text == f"error: --out {tmp_path / name} must end in .json, as in {tmp_path / name}.json\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
 def test_a_language_without_photos_is_printed_and_exits_zero(tmp_path, toy, capsys, monkeypatch):
     labels = load_labels().languages
     index = next(i for i in labels["DE"].class_index.tolist() if i not in set(labels["LO"].class_index.tolist()))
