@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from babel_eval import encoders
+from babel_eval import encoders, label_effect, runner
 from babel_eval.cli import app
+from babel_eval.label_effect import LabelEffect
 from babel_imagenet_dataset.audit import FLAGS
 from babel_imagenet_dataset.audit_table import audit_language, review_order, totals
 from babel_imagenet_dataset.cleaning import STEPS
@@ -100,6 +102,7 @@ def test_a_sample_is_drawn_filled_and_counted(tmp_path: Path) -> None:
     result = run("--languages", "de,lo", "--filled", str(path), "--filled", str(tmp_path / "s" / "lo.tsv"))
     assert "0.10 [0.03, 0.30]" in result.output
     assert "judged, all: 20 labels, 2 wrong 0.10 [0.03, 0.30]; 0 unsure, 20 open" in result.output
+    assert "judged, LO: 0 labels, 0 wrong; 0 unsure, 20 open" in result.output
     other = run("--languages", "lo", "--filled", str(path))
     assert "left out of the count: DE" in other.output
     assert "the language is not among --languages" in other.output
@@ -138,6 +141,36 @@ def test_decisions_of_the_user_s_own_are_applied_and_those_that_do_not_fit_are_l
     assert [one["class_index"] for one in row["refused"]] == [2]
 
 
-def test_a_review_without_meaning_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="add --meaning"):
-        run("--review", str(tmp_path / "r.tsv"))
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--sample", "5", "--out", "a.json"], "--sample draws sheets and stops: give --out to another call"),
+        (
+            ["--sample", "5", "--effect", "--filled", "f.tsv"],
+            "--sample draws sheets and stops: give --effect, --filled to another call",
+        ),
+        (["--sample", "5", "--corrections", "c.tsv", "--meaning"], "give --corrections, --meaning to another call"),
+        (["--review", "r.tsv"], "--review is read with --meaning only"),
+        (["--model", "conse-e5"], "--model is read with --meaning or --effect only"),
+        (["--images", "photos"], "--images is read with --effect only"),
+        (["--per-group", "2"], "--per-group is read with --sample only"),
+        (["--sheets", "s"], "--sheets is read with --sample only"),
+        (["--sample", "-1"], "--sample must be 0 or a number of labels, got -1"),
+    ],
+)
+def test_a_setting_that_nothing_would_read_is_refused(arguments: list[str], why: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        run("--languages", "lo", *arguments)
+
+
+def test_a_terminal_of_80_columns_shows_every_table_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    effect = LabelEffect("BAT_SMG", "clean", 1000, 999, 50000, 0.5, 0.25, -0.25, (-0.251, -0.249))
+    monkeypatch.setattr(label_effect, "label_effects", lambda *_: [effect])
+    monkeypatch.setattr(encoders, "load_encoder", lambda *_, **__: None)
+    monkeypatch.setattr(runner, "image_features", lambda *_, **__: None)
+    arguments = ["audit", "--languages", "de", "--effect", "--images", "names"]
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"}).output
+    assert max(map(len, shown.splitlines())) <= 80
+    cells = next(line.split() for line in shown.splitlines() if "BAT_SMG" in line)
+    assert cells[2:7] == ["1000", "999", "50000", "0.500", "0.250"]
+    assert cells[7:] == ["-0.250", "[-0.251,", "-0.249]"]

@@ -20,7 +20,24 @@ if TYPE_CHECKING:
     from babel_imagenet_dataset.validation import ErrorRate
 
 
+READ_WITH = {
+    "model": ("meaning", "effect"),
+    "device": ("meaning", "effect"),
+    "k": ("meaning",),
+    "review": ("meaning",),
+    "n_review": ("review",),
+    "images": ("effect",),
+    "per_group": ("sample",),
+    "seed": ("sample",),
+    "sheets": ("sample",),
+}
+"""Options that are read only where one of others is given."""
+OF_SAMPLE = {"labels", "languages", "sample", "per_group", "seed", "sheets"}
+"""All that is read where --sample is given."""
+
+
 def audit(
+    context: typer.Context,
     labels: Annotated[str | None, typer.Option(help="label file: a path; 93 or 298 (without it: 93)")] = None,
     languages: Annotated[str, typer.Option(help="which: codes, 92, 100, 298, vlow, low, mid, high, all")] = "all",
     out: Annotated[
@@ -62,7 +79,7 @@ def audit(
     from babel_imagenet_dataset.languages import resolve
     from babel_imagenet_dataset.release import load_labels
 
-    _check_options(out, review, meaning)
+    _check_options(context, out, sample)
     console = Console()
     label_file = load_labels(labels)
     chosen = {code: label_file.languages[code] for code in resolve(languages, label_file.n_classes)}
@@ -107,11 +124,23 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit)
 
 
-def _check_options(out: Path | None, review: Path | None, meaning: bool) -> None:
-    if review is not None and not meaning:
-        raise ValueError("--review lists labels by their meaning: add --meaning")
+def _check_options(context: typer.Context, out: Path | None, sample: int) -> None:
+    """Refuse what cannot be written, and options that nothing would read."""
+    values = context.params
+    given = [name for name in values if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    for name in given:
+        if (needed := READ_WITH.get(name, ())) and not any(values[other] for other in needed):
+            raise ValueError(f"{_flag(name)} is read with {' or '.join(map(_flag, needed))} only")
+    if sample < 0:
+        raise ValueError(f"--sample must be 0 or a number of labels, got {sample}")
+    if sample and (unread := [_flag(name) for name in given if name not in OF_SAMPLE and values[name]]):
+        raise ValueError(f"--sample draws sheets and stops: give {', '.join(unread)} to another call")
     if out is not None and out.suffix not in (".json", ".csv", ".tsv"):
         raise ValueError(f"--out {out}: the audit is written as .json, .csv or .tsv")
+
+
+def _flag(name: str) -> str:
+    return "--" + {"correction": "corrections"}.get(name, name).replace("_", "-")
 
 
 def _by_meaning(

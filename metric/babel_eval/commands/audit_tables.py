@@ -30,6 +30,12 @@ COLUMNS = {
     "wrong, judged": "share of judged labels that are wrong, Wilson's 95 % interval",
 }
 """What each column of the table of languages says."""
+EFFECT_COLUMNS = {
+    "labels": "compared with the released ones: clean, or human (named by people)",
+    "differ": "of the classes, those whose label is another one",
+    "released, these": "accuracy under the released labels, and under these",
+}
+"""What the columns of the table of effects say that do not speak for themselves."""
 
 
 def print_languages(
@@ -78,8 +84,8 @@ def print_flags(console: Console, rows: Sequence[LanguageAudit], most_languages:
 
 def print_effects(console: Console, effects: Sequence[LabelEffect]) -> None:
     """Print accuracy under released and under other labels, language by language."""
-    headers = ("lang", "against", "classes", "differing", "photos", "released", "these", "difference, 95 %")
-    table = _table(headers, left=("lang", "against"))
+    headers = ("lang", "labels", "classes", "differ", "photos", "released", "these", "difference, 95 %")
+    table = _table(headers, left=("lang", "labels"), padding=0)
     for one in effects:
         counts = map(str, (one.n_classes, one.n_differing, one.n_images))
         if one.released is None or one.changed is None or one.interval is None:
@@ -88,14 +94,16 @@ def print_effects(console: Console, effects: Sequence[LabelEffect]) -> None:
         told = f"{one.difference:+.3f} [{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]"
         table.add_row(one.language, one.other, *counts, f"{one.released:.3f}", f"{one.changed:.3f}", told)
     _print_whole(console, table)
+    for header, what in EFFECT_COLUMNS.items():
+        console.print(f"  [bold]{header}[/]: {what}", highlight=False)
 
 
 def print_judged(console: Console, judged: Mapping[str, ErrorRate]) -> None:
     """Print what filled sheets hold: labels judged, wrong ones, and those that count neither way."""
     for rate in judged.values():
+        wrong = f"{rate.n_wrong} wrong {judgement(rate)}".rstrip()
         console.print(
-            f"judged, {rate.language}: {rate.n_judged} labels, {rate.n_wrong} wrong {judgement(rate)}; "
-            f"{rate.n_unsure} unsure, {rate.n_open} open",
+            f"judged, {rate.language}: {rate.n_judged} labels, {wrong}; {rate.n_unsure} unsure, {rate.n_open} open",
             highlight=False,
         )
 
@@ -193,11 +201,11 @@ def _figures(share: WrongShare | None, rate: ErrorRate | None) -> dict[str, Any]
     }
 
 
-def _table(headers: Sequence[str], left: Sequence[str]) -> Table:
+def _table(headers: Sequence[str], left: Sequence[str], padding: int = 1) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, padding))
     for header in headers:
         is_text = header == "what it says"
         table.add_column(header, justify="left" if header in left else "right", no_wrap=not is_text, overflow="fold")
