@@ -228,6 +228,40 @@ def test_a_figure_is_rounded_once_so_that_page_and_paper_show_the_same(browser, 
     assert {text for _, text in browser.run(read, "pairs", 6)} == {"−11.6 … +30.4"}
 
 
+def contrast(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    """Give the contrast of two colours, sRGB 0-255, as WCAG 2.2 defines it: 1 to 21."""
+
+    def luminance(colour: tuple[float, ...]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (x / 255 for x in colour)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("measure", ["accuracy", "gap"])
+def test_a_number_in_a_coloured_cell_can_be_read_whatever_its_value(browser, page, measure, dark):
+    opened(browser, page, dark=dark)
+    choose = "const e = document.querySelector('[data-bind=measure]'); e.value = arguments[0];" \
+             "e.dispatchEvent(new Event('change', {bubbles: true}))"  # fmt: skip
+    browser.run(choose, measure)
+    # One cell takes every share of the colour in turn; a canvas turns what the browser computes into sRGB.
+    read = """const cell = document.querySelector('[data-table=heat] td.heat'), found = [];
+        const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+        const pixel = () => [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        const rgb = colour => { paint.fillStyle = colour; paint.fillRect(0, 0, 1, 1); return pixel(); };
+        for (let share = 0; share <= 1; share += .01) {
+          cell.style.setProperty('--v', share.toFixed(3));
+          const style = getComputedStyle(cell);
+          found.push([rgb(style.color), rgb(style.backgroundColor)]);
+        }
+        return found;"""
+    colours = browser.run(read)
+    assert len({tuple(back) for _, back in colours}) > 50, "the colours are not drawn"
+    assert min(contrast(ink, back) for ink, back in colours) >= 4.5
+
+
 def test_two_models_turn_round_with_their_sign(browser, page):
     opened(browser, page)
     rows = "[...document.querySelectorAll('[data-table=pairs] tbody tr')]"

@@ -38,7 +38,7 @@ const script = column("script", l => l.script, l => `<td class="text">${l.script
 const size = column("classes", l => l.n_classes, l => `<td>${l.n_classes}</td>`);
 const heat = (v, most, {gap = false, top = false, hint = "", show = pct} = {}) => {
   const share = v == null ? 0 : Math.max(0, Math.min(1, v / (most || 1)));
-  return `<td class="heat${share > .7 ? " on" : ""}${gap ? " gap" : ""}${top ? " top" : ""}" style="--v:${share.toFixed(3)}" title="${esc(hint)}">${show(v)}</td>`;
+  return `<td class="heat${gap ? " gap" : ""}${top ? " top" : ""}" style="--v:${share.toFixed(3)}" title="${esc(hint)}">${show(v)}</td>`;
 };
 const bounds = (v, lo, hi) => lo == null ? pct(v) : `${pct(v)} (${pct(lo)}–${pct(hi)})`;
 const tables = {
