@@ -37,14 +37,17 @@ def parse(text: str) -> dict[str, Any]:
     """Read CSV with a header into the arguments of `compute`.
 
     Raises:
-      ValueError: no rows, a column is missing or unknown, a row is longer than the header, a cell is no whole number,
-        or a language has two numbers of classes.
+      ValueError: no rows, a column is missing or unknown, a row is longer than the header, a quotation mark is left
+        open, a cell is no whole number, or a language has two numbers of classes.
     """
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff").strip()))
     names = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = names
     _check_header(names)
-    rows = [(reader.line_num, row) for row in reader]
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"Below line {reader.line_num} a quotation mark is left open ({error}).") from error
     if not rows:
         raise ValueError("There are no rows below the header.")
     for line, row in rows:

@@ -101,6 +101,7 @@ def test_pasted_rows_become_the_arguments_of_compute(app):
         ("language,prediction,reference,n_class\nDE,1,1,738", "names 'n_class'"),
         ("language,prediction,reference,prediction\nDE,1,1,2", "names prediction twice"),
         ("language;prediction;reference\nDE;1;1", "between commas"),
+        ('language,prediction,reference\n"DE,1,1\n' + "LO,1,1\n" * 20_000, "a quotation mark is left open"),
     ],
 )
 def test_rows_that_cannot_be_read_are_refused_with_their_line(app, text, message):
