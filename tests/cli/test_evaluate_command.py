@@ -231,3 +231,13 @@ def test_help_names_no_module_that_is_heavy():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "evaluate" in done.stdout
+
+
+def test_the_first_screen_says_what_each_command_does_in_whole_words(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["babel-imagenet", "--help"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main()
+    lines = capsys.readouterr().out.partition("Commands:")[2].splitlines()[1:]
+    assert len(lines) == len(cli.app.registered_commands) + len(cli.app.registered_groups), "a line each"
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []

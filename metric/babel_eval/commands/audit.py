@@ -69,7 +69,10 @@ def audit(
     sheets: Annotated[Path, typer.Option(help="with --sample: folder for one TSV a language")] = Path("sample"),
     filled: Annotated[list[Path] | None, typer.Option(help="a filled sheet to count; once for each")] = None,
 ) -> None:
-    """Count what is wrong with the labels, by rules on their text and, with --meaning, by their meaning."""
+    """Count what is wrong with the labels.
+
+    Rules look at their text and, with --meaning, a model at their meaning.
+    """
     from rich.console import Console
 
     from babel_eval.commands import audit_tables as tables

@@ -65,9 +65,10 @@ def build(
         int, typer.Option(help="babelnet: 3 is all its own server answers; 0 asks for every language at once")
     ] = 3,
 ) -> None:
-    """Write the labels as Parquet, a configuration a language, with a dataset card.
+    """Write the labels as Parquet, with a dataset card.
 
-    In the folder that then holds it, `load_dataset("babel-imagenet", "de")` works without a network.
+    A language is a configuration: in the folder that holds it, `load_dataset("babel-imagenet", "de")` works without
+    a network.
 
     With --source babelnet the labels are chosen anew from BabelNet's senses; the key stands in BABELNET_KEY, and a
     crawl that was stopped, or whose day's calls are used, goes on when the same command runs again.

@@ -36,7 +36,10 @@ def correlate(
     figure: Annotated[Path | None, typer.Option("--figure", help="scatter plots, .png or .svg")] = None,
     points: Annotated[Path | None, typer.Option("--points", help="the points as CSV")] = None,
 ) -> None:
-    """Correlate zero-shot accuracy with retrieval or any other score, over models and languages."""
+    """Correlate accuracy with retrieval or other scores.
+
+    Over models and languages, with intervals.
+    """
     from rich.console import Console
 
     from babel_eval.correlation.analysis import analyse

@@ -19,7 +19,10 @@ MODEL = "conse-e5"
 def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for everything that the demo makes")] = Path("demo"),
 ) -> None:
-    """Build the dataset, load a language back, and measure the embedded model in 93 languages."""
+    """Measure the embedded model, from labels to a chart.
+
+    Builds the dataset, loads a language back, and measures in 93 languages.
+    """
     from rich.console import Console
 
     from babel_eval.charts import draw_accuracy

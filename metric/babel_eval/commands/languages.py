@@ -22,7 +22,7 @@ def list_languages(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json/--no-json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """List languages: code, name, script, tag, direction, number of classes, resource group.
+    """List languages: code, name, script, classes, group.
 
     Without --labels these are the 298 of the published labels, and no label file is needed.
     """

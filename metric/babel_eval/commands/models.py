@@ -18,7 +18,7 @@ def models(
         bool, typer.Option("--paper/--all", help="only the models of the paper and its repository")
     ] = False,
 ) -> None:
-    """List models worth measuring, and the forms of model strings that are accepted."""
+    """List models worth measuring, and forms of --model."""
     from rich.console import Console
     from rich.markup import escape
 

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
     group = typer.Typer(
         name="push",
-        help="Publish the dataset, the metric, adapters or results on the Hugging Face Hub.",
+        help="Publish labels, metric, adapters or results.",
         no_args_is_help=True,
     )
     group.command("dataset")(push_dataset)

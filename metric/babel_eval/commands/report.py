@@ -29,7 +29,10 @@ def report(
         str, typer.Option("--pictures", help="also draw the charts as files: png, svg, or png,svg")
     ] = "",
 ) -> None:
-    """Show results: one self-contained HTML page with its data beside it, or tables for a paper."""
+    """Show results: an HTML page, or tables for a paper.
+
+    The page needs no network; its data lie beside it as CSV.
+    """
     from rich.console import Console
 
     from babel_eval.reporting.report import make_report, write_page

@@ -44,7 +44,10 @@ def retrieve(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite/--no-overwrite", help=help_of("overwrite"))] = False,
 ) -> None:
-    """Measure retrieval of photos by captions, and of captions by photos, in each language."""
+    """Measure retrieval of photos and of captions.
+
+    Photos by captions, and captions by photos, in each language.
+    """
     settings = dict(locals())
     try:
         settings["k"] = tuple(int(part) for part in k.split(","))

@@ -25,7 +25,9 @@ def translate_prompts(
     dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16")] = "fp32",
     beams: Annotated[int, typer.Option(help="1 is greedy, as the published templates were made")] = 1,
 ) -> None:
-    """Translate OpenAI's 80 templates, the slot protected by one marker after another until one survives.
+    """Translate OpenAI's 80 templates by NLLB.
+
+    The slot is protected by one marker after another until one survives.
 
     A template of which no marker survives has lost its slot, which is put at its end, as in the published file; it is
     counted here, flagged as `lost_slot` in the dataset, and left out by `evaluate --prompt-mode clean`.
