@@ -68,7 +68,7 @@ def photo_features(
         some = "; ".join(f"{_shown(images[n])}: {why}" for n, why in list(problems.items())[:3])
         raise ValueError(
             f"{len(problems)} of {len(images)} images do not open, more than {MAX_UNREADABLE_SHARE:.0%} ({some}); "
-            "check --image-column, and that relative paths start at the data file's folder"
+            "check --image-column, and that relative paths start at the data's own folder; addresses are not fetched"
         )
     features = np.zeros((len(images), encoder.dim), dtype=np.float32)
     features[[int(name.partition(" ")[0]) for name in found.ids]] = found.features
