@@ -34,6 +34,7 @@ from babel_imagenet_dataset.rows import (
 from babel_imagenet_dataset.sheets import SheetRow
 
 PARQUET = f"{SPLIT}-00000-of-00001.parquet"
+_SIGNATURE = "Written by `babel-imagenet build`"  # as the template `card.md` has it
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
@@ -226,8 +227,10 @@ def _source(path: Path, sha256: str) -> dict[str, str | None]:
 
 
 def _is_ours(path: Path, folder: Path) -> bool:
-    """Tell whether a build writes this: the card, a configuration's folder, and the one file in it."""
+    """Tell whether a build writes this: its card, a configuration's folder, and the one file in it."""
     parts = path.relative_to(folder).parts
+    if parts == ("README.md",):
+        return path.is_file() and _SIGNATURE in path.read_text(encoding="utf-8", errors="replace")
     if len(parts) == 1:
-        return path.is_dir() and not parts[0].startswith(".") if parts != ("README.md",) else path.is_file()
+        return path.is_dir() and not parts[0].startswith(".")
     return len(parts) == 2 and parts[1] == PARQUET

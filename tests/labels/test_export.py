@@ -290,7 +290,8 @@ def test_an_earlier_build_is_replaced_whole(own, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "foreign", ["notes.txt", "LICENSE", ".git/HEAD", "de/extra.parquet", "thesis/chapter.tex", "de/x/test.parquet"]
+    "foreign",
+    ["notes.txt", "LICENSE", ".git/HEAD", "de/extra.parquet", "thesis/chapter.tex", "de/x/test.parquet", "README.md"],
 )
 def test_a_folder_that_holds_anything_else_is_never_replaced(own, tmp_path, foreign):
     out = tmp_path / "d"
