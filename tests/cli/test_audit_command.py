@@ -158,12 +158,15 @@ def test_decisions_of_the_user_s_own_are_applied_and_those_that_do_not_fit_are_l
         (["--sample", "-1"], "--sample must be 0 or a number of labels, got -1"),
     ],
 )
-def test_a_setting_that_nothing_would_read_is_refused(arguments: list[str], why: str, tmp_path: Path) -> None:
+def test_a_setting_that_nothing_would_read_is_refused(
+    arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=re.escape(why)):
         run("--languages", "lo", *arguments)
 
 
-def test_a_terminal_of_80_columns_shows_every_table_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_of_80_columns_shows_every_table_unbroken(monkeypatch: pytest.MonkeyPatch) -> None:
     effect = LabelEffect("BAT_SMG", "clean", 1000, 999, 50000, 0.5, 0.25, -0.25, (-0.251, -0.249))
     monkeypatch.setattr(label_effect, "label_effects", lambda *_: [effect])
     monkeypatch.setattr(encoders, "load_encoder", lambda *_, **__: None)
