@@ -36,6 +36,7 @@ class MeasuredCaptions:
 
 def load_checked(
     config: RetrieveConfig,
+    device: str | None,
     photos: PhotoSet,
     captions: CaptionSet,
     names: Sequence[str],
@@ -46,7 +47,8 @@ def load_checked(
     The sample is photos spread evenly over the set and their captions in English and two more languages of the run.
 
     Args:
-      config: `model`, `device`, `dtype`, `compile`, `precision_sample` and what else a model is loaded by.
+      config: `model`, `dtype`, `compile`, `precision_sample` and what else a model is loaded by.
+      device: as torch names it.
       photos: of the set.
       captions: of the set.
       names: the languages of the run, as the set names them.
@@ -65,7 +67,7 @@ def load_checked(
         some = some_photos(photos, config.precision_sample)
         return lambda encoder: _measured(encoder, some, captions, chosen, config)
 
-    return checked(config, config.device, prepare, compared, say)
+    return checked(config, device, prepare, compared, say)
 
 
 def _measured(

@@ -22,6 +22,7 @@ from babel_eval.images import ImageFeatures
 from babel_eval.results import model_meta, plain
 from babel_eval.retrieval_means import LanguageDraws, Macro
 from babel_eval.store import FeatureStore, default_store
+from babel_eval.team import Team, find_team
 from babel_imagenet_dataset.files import write_json
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run(
     progress: bool = False,
     say: Callable[[str], None] | None = None,
     on_result: Callable[[LanguageRetrieval], None] | None = None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Measure a model's retrieval as the settings say; the file is written anew after each language.
 
@@ -64,16 +66,19 @@ def run(
       progress: show a bar for the photos.
       say: called with what a user should know on the way.
       on_result: called with each language's result once it is written.
+      team: the processes that share the photos, the first of which scores; None: those that a launcher started. One of
+        several that measures by itself says `Team()`.
 
     Returns:
       what the file holds: `meta`, `results` (one row a language), `failures` (languages that the encoder refused, with
-      their `status`), `macro` (means over languages, with `n_languages`).
+      their `status`), `macro` (means over languages, with `n_languages`); in the processes that only help, `meta` alone.
 
     Raises:
       FileExistsError: the file is there and `overwrite` was not asked for.
       ValueError: bad settings or input; photos missing or captions blank without leave.
     """
-    if Path(config.out).exists() and not config.overwrite:
+    team = team or find_team()
+    if team.leads and Path(config.out).exists() and not config.overwrite:
         raise FileExistsError(f"{config.out} exists; replace it by --overwrite")
     columns = {f"{c}_column": getattr(config, f"{c}_column") for c in ("image", "caption", "language")}
     captions = load_captions(config.dataset, **columns)
@@ -84,10 +89,11 @@ def run(
         raise ValueError(_missing(captions.name, photos.problems))
     precision: dict[str, Any] = {"dtype": config.dtype, "compile": config.compile}
     if encoder is None:
-        encoder, precision = load_checked(config, photos, captions, names, say)
+        device, heard = team.device or config.device, say if team.leads else None
+        encoder, precision = load_checked(config, device, photos, captions, names, heard)
     store = FeatureStore(config.store or default_store())
     images = kept_features(
-        encoder, photos, store, batch_size=config.batch_size, workers=config.workers, progress=progress, say=say
+        encoder, photos, store, team, batch_size=config.batch_size, workers=config.workers, progress=progress, say=say
     )
     if images.problems and not config.allow_missing_images:
         raise ValueError(_missing(captions.name, images.problems))
@@ -97,7 +103,7 @@ def run(
         "failures": [],
     }
     macro = Macro()
-    for name in names:
+    for name in names if team.leads else ():
         result = score_captions(encoder, captions, name, images, config)
         content["results" if result.ranks else "failures"].append(plain(result.row))
         if result.ranks is not None:

@@ -120,6 +120,29 @@ def test_each_of_two_processes_encodes_its_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_share_the_photos_of_a_retrieval_set(tmp_path: Path) -> None:
+    model = tiny.open_clip_folder(tmp_path / "model", {})
+    names = [f"{n}.png" for n in range(40)]
+    for n, name in enumerate(names):
+        write_photo(tmp_path / "photos" / name, n)
+    captions = {"EN": [[f"{n} tench"] for n in range(40)], "LO": [[f"hcnet {n}"] for n in range(40)]}
+    (tmp_path / "set.json").write_text(json.dumps({"images": names, "captions": captions}))
+    (tmp_path / "script.py").write_text(COUNTING)
+    options = [str(tmp_path / "script.py"), "retrieve", "--model", f"open_clip:{model}", "--device", "cpu"]
+    options += ["--dataset", str(tmp_path / "set.json"), "--image-root", str(tmp_path / "photos")]
+    for launcher, name in ((TORCHRUN, "two"), ([sys.executable], "one")):
+        places = ["--out", str(tmp_path / f"{name}.json"), "--store", str(tmp_path / name)]
+        seen = {**environment(), "SEEN": str(tmp_path / f"{name}-")}
+        done = subprocess.run([*launcher, *options, *places], env=seen, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("results:") == 1, "one process speaks"
+    one, *two = (json.loads((tmp_path / name).read_text()) for name in ("one-0", "two-0", "two-1"))
+    assert [rank["_encode_pixels"] for rank in two] == [24, 16]
+    assert [rank["_encode_tokens"] for rank in two] == [one["_encode_tokens"], 0], "the first one alone scores"
+    assert content(tmp_path / "two.json") == content(tmp_path / "one.json")
+
+
+@pytest.mark.slow
 def test_a_process_that_dies_leaves_a_store_to_go_on_from(tmp_path: Path) -> None:
     for index in range(64):
         write_photo(tmp_path / "photos" / wnids()[index] / "x.png", index)

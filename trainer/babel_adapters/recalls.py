@@ -14,6 +14,7 @@ from babel_eval.captions import load_captions
 from babel_eval.config import RetrieveConfig
 from babel_eval.correlation.joining import code_of
 from babel_eval.retrieval import LanguageRetrieval, run
+from babel_eval.team import Team
 from babel_zsic.uncertainty import paired_interval
 
 CUTOFFS = (1, 5, 10)
@@ -73,7 +74,7 @@ def measure_recalls(config: Any, encoder: Any, language: str, folder: Path, when
             store=config.store,
             overwrite=True,
         )
-        found = run(settings, encoder=encoder, on_result=results.append)
+        found = run(settings, encoder=encoder, on_result=results.append, team=Team())
     if found["failures"]:
         raise ValueError(f"--eval-retrieval {config.eval_retrieval}: {found['failures'][0]['status']}")
     return replace(results[0], row={**results[0].row, "set": captions.name})

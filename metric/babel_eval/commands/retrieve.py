@@ -57,9 +57,12 @@ def retrieve(
     from rich.console import Console
 
     from babel_eval.retrieval import run
+    from babel_eval.team import find_team
 
     console = Console()
     found = run(config, progress=console.is_terminal, say=console.print)
+    if not find_team().leads:
+        return
     for side, text in (("t2i", "photos by captions"), ("i2t", "captions by photos")):
         console.print(_table(found, f"{model} on {found['meta']['dataset']['name']}: {text}", side, config.k))
     _print_left_out(console, found)
