@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from babel_imagenet_dataset import corrections
 from babel_imagenet_dataset.audit import FLAGS, TEMPLATE_FLAGS, is_flagged
 from babel_imagenet_dataset.cleaning import STEPS
-from babel_imagenet_dataset.files import atomic_folder
+from babel_imagenet_dataset.files import atomic_folder, check_replaceable
 from babel_imagenet_dataset.languages import Language, group, language, resolve
 from babel_imagenet_dataset.release import COMMIT, PUBLISHED, REPOSITORY, LabelFile, PromptFile
 from babel_imagenet_dataset.rows import (
@@ -108,7 +108,7 @@ def build(
     """
     target = Path(out).expanduser().resolve()
     codes = sorted(resolve(selectors, labels.n_classes))
-    check_replaceable(target)
+    check_replaceable(target, lambda path: _is_ours(path, target), "build")
     decisions = corrections.packaged() if decided is None else decided
     tables = {code.lower(): label_table(labels.languages[code], decisions) for code in codes}
     refused = [row for code in codes for row in corrections.fit(decisions, labels.languages[code]).refused]
@@ -123,21 +123,6 @@ def build(
         (part / "README.md").write_bytes(card.encode("utf-8"))
         n_bytes = sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
     return Build(target, statistics, tables[PROMPTS].num_rows, n_bytes, tuple(refused))
-
-
-def check_replaceable(folder: Path) -> None:
-    """Make sure that nothing but an earlier build is lost when a folder is replaced.
-
-    Raises:
-      ValueError: the folder is a file, or holds anything that a build does not write; it is named.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir() or folder == Path.cwd() or folder in Path.cwd().parents:
-        raise ValueError(f"{folder} cannot be replaced: it is a file or the current folder; give another --out")
-    foreign = next((str(path) for path in sorted(folder.rglob("*")) if not _is_ours(path, folder)), None)
-    if foreign is not None:
-        raise ValueError(f"{folder} holds what no build wrote ({foreign}); give another --out, or remove it yourself")
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,28 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_replaceable(folder: Path, is_ours: Callable[[Path], bool], writer: str) -> None:
+    """Make sure that nothing but what `writer` wrote is lost when a folder is replaced.
+
+    Args:
+      folder: an absolute path; there need not be anything.
+      is_ours: tells of a file or folder inside whether the writer writes it.
+      writer: what the error calls the writer: `build`.
+
+    Raises:
+      ValueError: the folder is a file, holds the current folder, or holds anything else; that is named.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir() or folder == Path.cwd() or folder in Path.cwd().parents:
+        raise ValueError(f"{folder} cannot be replaced: it is a file or the current folder; give another --out")
+    foreign = next((str(path) for path in sorted(folder.rglob("*")) if not is_ours(path)), None)
+    if foreign is not None:
+        raise ValueError(
+            f"{folder} holds what no {writer} wrote ({foreign}); give another --out, or remove it yourself"
+        )
 
 
 @contextmanager

@@ -168,6 +168,35 @@ def test_every_table_lies_beside_the_page_as_csv_and_a_second_page_is_the_same(t
     assert write_page(make_report(files), tmp_path / "out", title="<b>Title</b>").read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    "foreign", ["r.json", "index.html", "data/mine.json", "charts/plot.pdf", "data/mine/scores.csv", ".git/HEAD"]
+)
+@pytest.mark.parametrize("has_report", [True, False])
+def test_a_folder_that_holds_anything_else_is_never_replaced_by_a_report(tmp_path, files, foreign, has_report):
+    out, report = tmp_path / "out", make_report(files)
+    if has_report:
+        write_page(report, out, title="first")
+        write_page(report, out, title="second", pictures=["svg"])
+        write_page(report, out, title="third")  # what a report wrote is replaced
+    (out / foreign).parent.mkdir(parents=True, exist_ok=True)
+    (out / foreign).write_text("precious", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds what no report wrote"):
+        write_page(report, out, title="fourth")
+    assert (out / foreign).read_text(encoding="utf-8") == "precious"
+
+
+def test_tables_without_a_page_and_the_current_folder_are_no_report_to_replace(tmp_path, files, monkeypatch):
+    report = make_report(files)
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "out" / "data" / "mine.csv").write_text("precious", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds what no report wrote"):
+        write_page(report, tmp_path / "out", title="t")
+    monkeypatch.chdir(tmp_path / "out")
+    for folder in (".", "..", "data/mine.csv"):
+        with pytest.raises(ValueError, match="cannot be replaced"):
+            write_page(report, folder, title="t")
+
+
 def test_pictures_are_drawn_where_asked_for(tmp_path, files):
     write_page(make_report(files), tmp_path / "out", title="t", pictures=["svg"])
     drawn = {p.stem: p.read_text(encoding="utf-8") for p in (tmp_path / "out" / "charts").iterdir()}

@@ -22,7 +22,7 @@ from babel_eval.reporting.charts import Chart, charts, curse_charts, pair_chart
 from babel_eval.reporting.classes import ClassTable, class_rows, class_table, flag_rows
 from babel_eval.reporting.data import ReportData, Row, best_models, gather, group_means
 from babel_eval.vega import Spec, compiled, draw, runtime
-from babel_imagenet_dataset.files import atomic_folder, write_text
+from babel_imagenet_dataset.files import atomic_folder, check_replaceable, write_text
 from babel_imagenet_dataset.release import LabelFile
 
 TITLES = {
@@ -37,6 +37,9 @@ TITLES = {
     "curse_parameters": "Mean gap to English against the size of the model",
     "curse_training_languages": "Mean gap to English against the languages trained on",
 }
+
+
+_SIGNATURE = '<meta name="generator" content="babel-imagenet report">'  # as the template has it
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def make_report(files: Sequence[Path | str], labels: LabelFile | None = None) ->
 
 
 def write_page(report: Report, folder: Path | str, *, title: str, pictures: Sequence[str] = ()) -> Path:
-    """Write `index.html`, `data/*.csv`, and where asked for `charts/*`; the folder is replaced as a whole.
+    """Write `index.html`, `data/*.csv`, and where asked for `charts/*`; an earlier report is replaced as a whole.
 
     Args:
       report: what to show.
@@ -91,9 +94,14 @@ def write_page(report: Report, folder: Path | str, *, title: str, pictures: Sequ
 
     Returns:
       the page's path.
+
+    Raises:
+      ValueError: the folder holds anything that no report wrote, or is a file or the current folder.
     """
+    target = Path(folder).expanduser().resolve()
+    check_replaceable(target, lambda path: _is_ours(path, target), "report")
     page = render_page(report, title)
-    with atomic_folder(folder) as part:
+    with atomic_folder(target) as part:
         write_text(part / "index.html", page)
         for name, rows in csv_tables(report).items():
             write_text(part / "data" / f"{name}.csv", _csv(rows))
@@ -150,6 +158,16 @@ def csv_tables(report: Report) -> dict[str, Iterable[Sequence[Any]]]:
     if report.classes is not None and report.has_classes:
         tables["classes"] = class_rows(report.classes, data.labels, data.prompts)
     return {name: table for name, table in tables.items() if table}
+
+
+def _is_ours(path: Path, folder: Path) -> bool:
+    """Tell whether a report writes this: its page and, beside a page, the folders of tables and pictures."""
+    page, parts = folder / "index.html", path.relative_to(folder).parts
+    if path == page:
+        return path.is_file() and _SIGNATURE in path.read_text(encoding="utf-8", errors="replace")
+    if len(parts) == 1:
+        return page.is_file() and path.is_dir() and parts[0] in ("data", "charts")
+    return path.is_file() and (*parts[:-1], path.suffix) in {("data", ".csv"), ("charts", ".png"), ("charts", ".svg")}
 
 
 def _picture(chart: Chart) -> Spec:
