@@ -71,7 +71,8 @@ def run(
 
     Returns:
       what the file holds: `meta`, `results` (one row a language), `failures` (languages that the encoder refused, with
-      their `status`), `macro` (means over languages, with `n_languages`); in the processes that only help, `meta` alone.
+      their `status`), `macro` (means over languages, with `n_languages`);
+      in processes that only help, `meta` alone.
 
     Raises:
       FileExistsError: the file is there and `overwrite` was not asked for.
