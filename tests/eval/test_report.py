@@ -9,7 +9,9 @@ from statistics import mean
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from babel_eval.cli import app
 from babel_eval.correlation.joining import short_names
 from babel_eval.reporting.data import best_models, gather, group_means
 from babel_eval.reporting.report import csv_tables, make_report, write_page
@@ -195,6 +197,15 @@ def test_tables_without_a_page_and_the_current_folder_are_no_report_to_replace(t
     for folder in (".", "..", "data/mine.csv"):
         with pytest.raises(ValueError, match="cannot be replaced"):
             write_page(report, folder, title="t")
+
+
+def test_a_note_is_printed_as_it_is_brackets_and_all(tmp_path, files):
+    content = json.loads(files[0].read_text(encoding="utf-8"))
+    status = "failed: cannot read [/data/x]"
+    files[0].write_text(json.dumps({**content, "failures": [{"lang": "FR", "prompt": "label", "status": status}]}))
+    made = CliRunner().invoke(app, ["report", str(files[0]), "--without-labels", "--out", str(tmp_path / "out")])
+    assert made.exit_code == 0, made.output
+    assert status in made.output.replace("\n", "")
 
 
 def test_pictures_are_drawn_where_asked_for(tmp_path, files):

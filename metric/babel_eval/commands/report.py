@@ -58,7 +58,7 @@ def report(
     made = make_report(files, load_labels(labels) if with_labels else None)
     page = write_page(made, out or Path("report"), title=title, pictures=suffixes)
     for note in made.notes:
-        console.print(f"[yellow]{note}[/]")
+        console.print(note, style="yellow", highlight=False, soft_wrap=True, markup=False)
     console.print(f"page: {page} ({page.stat().st_size / 1e6:.1f} MB)")
 
 
