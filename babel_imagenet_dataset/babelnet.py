@@ -2,8 +2,9 @@
 
 Facts about the API, version 9: `getSynset` takes a WordNet 3.0 id (`wn:02119789n`) and at most three target languages;
 every call costs one Babelcoin, of which a free key has 1000 a day; an exhausted quota and a wrong key are answered
-alike, with HTTP status 200 and a message. So 93 languages are 31 calls a synset, 31,000 calls and 31 days with a free
-key. Calls go language by language over all synsets, English first: each day ends with more languages complete.
+alike, with HTTP status 200 and a message. So 93 languages are 31 calls a synset, 31,000 calls and 32 days with a free
+key, as each day begins with a call for the version. Calls go language by language over all synsets, English first: each
+day ends with more languages complete.
 
 On disk, a folder: `crawl.json` (server, version of BabelNet, calls a day) and `answers/n01440764.json.gz`, one file a
 synset with every raw answer. The key stands in no file and in no message.
@@ -39,7 +40,7 @@ class CrawlConfig:
       languages: BabelNet's codes; English is added, because the paper's rule needs its senses.
       languages_per_call: 3 is all that BabelNet's own server answers; a self-hosted index may give more; 0 sends no
         list of languages at all, for a server that then answers in every language it has.
-      daily_quota: calls a day (UTC); 0 for a server without a quota.
+      daily_quota: calls a day (UTC), that for the version included; 0 for a server without a quota.
       wnids: the synsets; ImageNet-1k's where it is not given.
     """
 
@@ -51,8 +52,11 @@ class CrawlConfig:
     def __post_init__(self) -> None:
         if self.languages_per_call < 0:
             raise ValueError(f"languages_per_call must be 0 (no limit) or more, got {self.languages_per_call}")
-        if self.daily_quota < 0:
-            raise ValueError(f"daily_quota must be 0 (no quota) or more, got {self.daily_quota}")
+        if self.daily_quota < 0 or self.daily_quota == 1:
+            raise ValueError(
+                "daily_quota must be 0 (no quota) or at least 2, of which a run's first asks for the version, "
+                f"got {self.daily_quota}"
+            )
         if not self.languages and self.languages_per_call:
             raise ValueError("no language to crawl; only with languages_per_call=0 does the server choose them")
         wrong = [code for code in self.languages if not code or code != code.upper()]
@@ -68,7 +72,7 @@ class CrawlPlan:
       calls: (wnid, languages of this call); no language means: all that the server has.
       n_done: calls whose answers are on disk already.
       n_today: calls that the quota still allows today; None without a quota.
-      n_days: days needed, counting today if any call is allowed today; 0 if nothing is left.
+      n_days: days needed with one run a day, counting today if a run gets anywhere today; 0 if nothing is left.
     """
 
     calls: tuple[tuple[str, tuple[str, ...]], ...]
@@ -234,7 +238,8 @@ def _days(n_calls: int, quota: int, n_used: int) -> tuple[int | None, int]:
     left = max(quota - n_used, 0)
     if n_calls == 0:
         return left, 0
-    return left, (left > 0) + math.ceil(max(n_calls - left, 0) / quota)
+    today = max(left - 1, 0)  # a run's first call asks for the version
+    return left, (today > 0) + math.ceil(max(n_calls - today, 0) / (quota - 1))
 
 
 def _charge(folder: CrawlFolder, quota: int, day: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,10 @@ def run(server: LoopbackBabelNet, folder: Path, wanted: CrawlConfig, now: dateti
     return crawl(CrawlFolder(folder), wanted, client(server), now=lambda: now)
 
 
-def test_the_paper_s_93_languages_are_31_calls_a_synset_and_31_days(tmp_path: Path) -> None:
+def test_the_paper_s_93_languages_are_31_calls_a_synset_and_32_days(tmp_path: Path) -> None:
     languages = [f"L{number}" for number in range(92)]
     plan = plan_crawl(CrawlFolder(tmp_path), CrawlConfig(languages), "2024-05-22")
-    assert (len(plan.calls), plan.n_days, plan.n_today) == (31_000, 31, 1000)
+    assert (len(plan.calls), plan.n_days, plan.n_today) == (31_000, 32, 1000)
     assert {len(languages) for _, languages in plan.calls} == {3}
     assert len(set(plan.calls)) == len(plan.calls)
     assert list(tmp_path.iterdir()) == []
@@ -138,13 +139,27 @@ def test_without_a_quota_the_plan_needs_one_day_and_counts_no_end(tmp_path: Path
     assert (plan.n_today, plan.n_days) == (None, 1)
 
 
-@pytest.mark.parametrize(("used", "quota", "days"), [(0, 4, 1), (0, 3, 2), (3, 4, 2), (4, 4, 1), (4, 1, 4), (1, 2, 3)])
+@pytest.mark.parametrize(("used", "quota", "days"), [(0, 5, 1), (0, 4, 2), (3, 4, 2), (4, 5, 1), (4, 2, 4), (1, 3, 3)])
 def test_days_are_counted_with_what_is_left_of_today(tmp_path: Path, used: int, quota: int, days: int) -> None:
     folder = CrawlFolder(tmp_path)
     folder.open("http://127.0.0.1/v9")
     for _ in range(used):
         folder.count_call("2024-05-22")
     assert plan_crawl(folder, config("DE", daily_quota=quota), "2024-05-22").n_days == days
+
+
+@pytest.mark.parametrize("quota", [2, 3, 4, 5, 9])
+def test_a_crawl_takes_as_many_days_as_its_plan_says(tmp_path: Path, quota: int) -> None:
+    """Each day begins with a call for BabelNet's version, which costs one of the day's calls as any other."""
+    wanted = config("DE", "FR", "RU", daily_quota=quota)
+    planned = plan_crawl(CrawlFolder(tmp_path), wanted, "2024-05-22").n_days
+    days = 0
+    with LoopbackBabelNet(SYNSETS) as server:
+        while plan_crawl(CrawlFolder(tmp_path), wanted).calls:
+            with suppress(QuotaError):
+                run(server, tmp_path, wanted, DAY + timedelta(days=days))
+            days += 1
+    assert days == planned
 
 
 def test_a_self_hosted_server_may_answer_in_every_language_it_has(tmp_path: Path) -> None:
@@ -234,6 +249,7 @@ def test_damaged_files_are_named_and_say_what_to_do(tmp_path: Path) -> None:
         (("de",), {}, r"upper case, got \['de'\]"),
         (("DE",), {"languages_per_call": -1}, "languages_per_call must be 0"),
         (("DE",), {"daily_quota": -1}, "daily_quota must be 0"),
+        (("DE",), {"daily_quota": 1}, "or at least 2"),
     ],
 )
 def test_a_wrong_crawl_is_refused_when_it_is_described(languages: Any, settings: Any, told: str) -> None:
