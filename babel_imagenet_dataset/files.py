@@ -40,16 +40,18 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     A kill at any moment leaves the old file or the new one. The folder is created if it is missing.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    with _refused_for(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
     part = Path(name)
     try:
         yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, target)
+        with _refused_for(target):
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+            os.chmod(part, 0o666 & ~_umask())
+            os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -83,8 +85,9 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     What stood at `path` is moved aside before and removed after, so that a kill leaves no half-written folder there.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    with _refused_for(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         yield part
         os.chmod(part, 0o777 & ~_umask())
@@ -95,6 +98,27 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _refused_for(target: Path) -> Iterator[None]:
+    """Let what the system refuses name the path that was asked for, and not the one beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure, before any work, that files can be written into a folder, which is created if it is missing.
+
+    Raises:
+      OSError: they cannot, as the system says.
+    """
+    probe = folder / ".writable"
+    with atomic_path(probe) as part:
+        part.write_bytes(b"x")
+    probe.unlink(missing_ok=True)  # other processes check at the same moment
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -129,7 +129,7 @@ def load_labels(path: Path | str | None = None, *, source: str = "auto", sha256:
       ValueError: another sha256, no JSON, or a value that is not allowed; file, language, row and value are named.
       OSError: the download failed.
     """
-    found, published = _locate(path, "93", source)
+    found, published = _locate(path, ("93", "298"), source)
     digest = _check_bytes(found, published, sha256)
     raw = _checked_mapping(found, "class indices and labels")
     languages = {code: _read_language(found, code, raw[code]) for code in sorted(raw)}
@@ -153,7 +153,7 @@ def load_prompts(path: Path | str | None = None, *, source: str = "auto", sha256
         named.
       OSError: the download failed.
     """
-    found, published = _locate(path, "prompts", source)
+    found, published = _locate(path, ("prompts",), source)
     digest = _check_bytes(found, published, sha256)
     raw = _checked_mapping(found, "templates")
     templates = {code: tuple(_read_templates(found, code, raw[code])) for code in sorted(raw)}
@@ -176,15 +176,15 @@ def english() -> LanguageLabels:
     return LanguageLabels("EN", _read_only(np.arange(N_CLASSES, dtype=np.int32)), english_class_names())
 
 
-def _locate(path: Path | str | None, default: str, source: str) -> tuple[Path, Published | None]:
+def _locate(path: Path | str | None, keys: tuple[str, ...], source: str) -> tuple[Path, Published | None]:
     if source not in SOURCES:
         raise ValueError(f"source {source!r} is not known; allowed: {', '.join(SOURCES)}")
-    if path is not None and (str(path) not in PUBLISHED or Path(path).exists()):
+    if path is not None and (str(path) not in keys or Path(path).exists()):
         given = Path(path).expanduser()
         if not given.is_file():
-            raise FileNotFoundError(f"there is no file {given}; give a path, or one of: {', '.join(PUBLISHED)}")
+            raise FileNotFoundError(f"there is no file {given}; give a path, or one of: {', '.join(keys)}")
         return given, next((file for file in PUBLISHED.values() if file.name == given.name), None)
-    published = PUBLISHED[default if path is None else str(path)]
+    published = PUBLISHED[keys[0] if path is None else str(path)]
     return _published_file(published, source), published
 
 

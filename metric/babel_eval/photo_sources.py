@@ -44,7 +44,8 @@ def find_photos(images: str) -> PhotoSet:
     elif path.is_dir():
         photo_set = _in_folder(images, path)
     else:
-        raise ValueError(f"--images {images!r}: no such file or folder; allowed: {FORMS}")
+        what = "a file of no known form" if path.exists() else "no such file or folder"
+        raise ValueError(f"--images {images!r}: {what}; allowed: {FORMS}")
     if not photo_set.photos and photo_set.stream is None:
         listed = "; ".join(f"{p.photo}: {p.why}" for p in photo_set.problems[:3]) or "the place is empty"
         raise ValueError(f"--images {images!r}: no photo with a known class there ({listed}); allowed: {FORMS}")

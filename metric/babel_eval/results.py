@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from babel_imagenet_dataset.files import atomic_path, read_json, write_json
+from babel_imagenet_dataset.files import atomic_path, check_writable, read_json, write_json
 
 if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
@@ -90,17 +90,25 @@ def predictions_path(path: Path | str) -> Path:
 
 
 def check_target(path: Path | str, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to write where a result file is, unless asked to go on with it or to replace it.
+    """Refuse to write where a result file is, unless asked to go on with it or to replace it, or where none can be.
 
     Raises:
+      ValueError: it is a folder, or its name does not end in `.json` (decisions lie beside it under its name without
+        the suffix).
       FileExistsError: there is one, and neither was asked for.
       NotADirectoryError: its folder is a file.
+      OSError: nothing can be written there.
     """
     path = Path(path)
+    if path.suffix != ".json":
+        raise ValueError(f"--out {path} must end in .json, as in {path}.json")
+    if path.is_dir():
+        raise ValueError(f"--out {path} is a folder; give a file in it, as in {path / 'results.json'}")
     if path.exists() and not (resume or overwrite):
         raise FileExistsError(f"{path} exists; go on with it by --resume, or replace it by --overwrite")
     if path.parent.exists() and not path.parent.is_dir():
         raise NotADirectoryError(f"{path.parent} is a file; --out needs a folder to write {path.name} into")
+    check_writable(path.parent)
 
 
 def parts_path(path: Path | str) -> Path:

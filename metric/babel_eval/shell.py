@@ -22,7 +22,9 @@ def guard(run: Callable[[], int | None], stopped: str = "stopped") -> int:
       Ctrl-C. With BABEL_TRACEBACK set, bad input raises instead.
     """
     logging.addLevelName(logging.WARNING, "warning")
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: not _speaks_for_itself(record.name))
+    logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
     try:
         return run() or 0
     except USER_ERRORS as error:
@@ -33,6 +35,11 @@ def guard(run: Callable[[], int | None], stopped: str = "stopped") -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"{stopped}\n")
         return 130
+
+
+def _speaks_for_itself(logger: str) -> bool:
+    """Tell whether a library prints what this logger says by a handler of its own, as huggingface_hub does."""
+    return any(handler.level <= logging.WARNING for handler in logging.getLogger(logger.partition(".")[0]).handlers)
 
 
 def _message(error: Exception) -> str:

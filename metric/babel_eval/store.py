@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from babel_eval.images import ImageFeatures, PhotoSet, Problem
-from babel_imagenet_dataset.files import atomic_path, read_json, sha256_of_file, sha256_of_text, write_json
+from babel_imagenet_dataset.files import (
+    atomic_path,
+    check_writable,
+    read_json,
+    sha256_of_file,
+    sha256_of_text,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from babel_eval.encoders.base import Encoder
@@ -119,9 +126,7 @@ class FeatureStore:
           OSError: they cannot; the message says where and what to do.
         """
         try:
-            with atomic_path(self.folder / ".writable") as part:
-                part.write_bytes(b"x")
-            (self.folder / ".writable").unlink(missing_ok=True)  # other processes check at the same moment
+            check_writable(self.folder)
         except OSError as error:
             why = error.strerror or str(error)
             raise OSError(

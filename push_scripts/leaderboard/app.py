@@ -165,7 +165,7 @@ def add_text(results: str) -> str:
 ```
 pip install babel-imagenet
 babel-imagenet evaluate --model open_clip:NAME@TAG --images hf:ILSVRC/imagenet-1k:validation \\
-    --languages all --labels 298 --prompts label,nllb --out my-model.json
+    --languages all --labels 298 --prompts label,auto --out my-model.json
 babel-imagenet push results my-model.json --repo-id {repository} --create-pr
 ```
 

@@ -17,6 +17,12 @@ sys.exit(guard(run, "stopped; go on with --resume"))
 """
 
 
+def test_a_library_that_prints_its_own_warnings_is_not_repeated() -> None:
+    body = "own = logging.getLogger('own'); own.addHandler(logging.StreamHandler()); own.getChild('x').warning('once')"
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True, text=True)
+    assert done.stderr.splitlines() == ["warning: no room in store", "once"]
+
+
 @pytest.mark.parametrize(
     ("body", "code", "last"),
     [

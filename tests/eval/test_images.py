@@ -20,6 +20,14 @@ def test_classes_of_folders_come_from_the_wnid_and_never_from_sort_order(tmp_pat
     assert {p.id.split("/")[0]: p.class_index for p in photos} == ANCHORS
 
 
+def test_a_file_of_no_known_form_is_not_said_to_be_missing(tmp_path):
+    (tmp_path / "README.txt").touch()
+    with pytest.raises(ValueError, match=r"README\.txt': a file of no known form; allowed: sample"):
+        find_photos(str(tmp_path / "README.txt"))
+    with pytest.raises(ValueError, match="no such file or folder; allowed: sample"):
+        find_photos(str(tmp_path / "nothing"))
+
+
 def test_flat_files_are_named_by_wnid(tmp_path):
     for wnid, index in ANCHORS.items():
         write_photo(tmp_path / f"{wnid}_17.JPEG", index)

@@ -6,7 +6,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from babel_eval.results import Predictions, ResultWriter, parts_path, plain, predictions_path, read_results
+from babel_eval.results import (
+    Predictions,
+    ResultWriter,
+    check_target,
+    parts_path,
+    plain,
+    predictions_path,
+    read_results,
+)
 
 PLAN = [("DE", "label"), ("SW", "label"), ("LO", "label")]
 
@@ -47,6 +55,21 @@ def test_an_existing_file_is_never_replaced_unasked(tmp_path):
     with pytest.raises(FileExistsError, match=r"--resume.*--overwrite"):
         ResultWriter(tmp_path / "r.json", {}, PLAN)
     assert (tmp_path / "r.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["run-v1.5", "r", "r.txt", ".json"])
+def test_a_name_whose_decisions_could_be_anothers_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.json"):
+        check_target(tmp_path / name, resume=True, overwrite=True)
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_any_work(tmp_path):
+    with pytest.raises(OSError, match="/proc/no/") as caught:
+        check_target("/proc/no/r.json", resume=False, overwrite=False)
+    assert caught.value.strerror
+    (tmp_path / "r.json").mkdir()
+    with pytest.raises(ValueError, match=r"r\.json is a folder"):
+        check_target(tmp_path / "r.json", resume=False, overwrite=True)
 
 
 def test_resuming_keeps_what_is_done_and_ends_with_the_same_file(tmp_path):

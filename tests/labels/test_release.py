@@ -95,6 +95,13 @@ def test_a_missing_file_is_named(tmp_path):
         load_labels(tmp_path / "nowhere.json")
 
 
+def test_only_names_of_what_is_read_are_offered_and_taken():
+    with pytest.raises(FileNotFoundError, match=r"no file prompts; give a path, or one of: 93, 298$"):
+        load_labels("prompts")
+    with pytest.raises(FileNotFoundError, match=r"no file 298; give a path, or one of: prompts$"):
+        load_prompts("298")
+
+
 def test_a_file_named_as_a_published_one_must_be_it(tmp_path):
     for name in ("babel_imagenet.json", "babel_imagenet-298.json"):
         with pytest.raises(ValueError, match=rf"{name}: sha256 is [0-9a-f]{{64}}, expected [0-9a-f]{{64}}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from babel_eval.encoders.base import Encoder, choose_device
@@ -78,6 +79,9 @@ def load_encoder(
         raise ValueError(f"model {model!r} is of no known family; accepted: {forms}. See: babel-imagenet models")
     if has_adapter and not adapter:
         raise ValueError(f"model {model!r}: after {PEFT} comes a folder or a repository with an adapter")
+    for path in (name, adapter):
+        if path.startswith(("/", "./", "../", "~")) and not Path(path.partition("+")[0]).exists():
+            raise ValueError(f"model {model!r}: there is no folder {path.partition('+')[0]}")
     encoder = import_module(FAMILIES[family].module).load(name, device=choose_device(device), dtype=dtype)
     if getattr(encoder, "language_tokens", None) is not None:
         encoder.use_tokens(language_token, reference=reference_mode)
