@@ -90,6 +90,20 @@ def test_the_fingerprint_follows_the_adapters_weights(tmp_path: Path) -> None:
     assert first != load_encoder(f"{base}+peft:{tmp_path / 'other'}", device="cpu").fingerprint
 
 
+def test_the_fingerprint_follows_what_an_adapter_does_with_its_weights(tmp_path: Path) -> None:
+    base, folder = f"open_clip:{tiny.open_clip_folder(tmp_path / 'base', {})}", tmp_path / "adapter"
+    trained(base, folder)
+    first = load_encoder(f"{base}+peft:{folder}", device="cpu")
+    config = folder / "adapter_config.json"
+    known = json.loads(config.read_text())
+    config.write_text(json.dumps(known | {"lora_alpha": 2 * known["lora_alpha"]}))
+    other = load_encoder(f"{base}+peft:{folder}", device="cpu")
+    assert not np.allclose(first.encode_texts(tiny.TEXTS, "LO"), other.encode_texts(tiny.TEXTS, "LO"))
+    assert first.fingerprint != other.fingerprint
+    config.write_text(json.dumps(known | {"base_model_name_or_path": "org/other", "peft_version": "0.1"}))
+    assert first.fingerprint == load_encoder(f"{base}+peft:{folder}", device="cpu").fingerprint
+
+
 def test_another_base_is_refused_and_both_are_named(tmp_path: Path) -> None:
     base = f"open_clip:{tiny.open_clip_folder(tmp_path / 'base', {})}"
     other = f"open_clip:{tiny.open_clip_folder(tmp_path / 'other', {}, seed=9)}"

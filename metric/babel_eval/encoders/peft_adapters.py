@@ -17,6 +17,10 @@ from babel_imagenet_dataset.files import read_json, write_json
 SUFFIX = "+peft:"
 RECORD = "babel_adapter.json"
 _CONFIG = "adapter_config.json"
+# Of an adapter's settings: where it comes from, which changes no feature.
+_PASSING = frozenset(
+    {"base_model_name_or_path", "revision", "inference_mode", "auto_mapping", "task_type", "peft_version"}
+)
 
 
 def adapter_record(encoder: Any, languages: Sequence[str], **more: Any) -> dict[str, Any]:
@@ -69,7 +73,11 @@ def identify(encoder: Any, adapter: str, record: Mapping[str, Any]) -> None:
     # Our adapters train no embeddings; asked to find out, peft would look for the base on the Hub.
     weights = get_peft_model_state_dict(encoder.text_model, save_embedding_layers=False)
     encoder.parameters += sum(value.numel() for value in weights.values())
-    encoder.fingerprint = fingerprint_of(encoder.fingerprint, sorted(weights), *map(weights.get, sorted(weights)))
+    config = encoder.text_model.peft_config["default"].to_dict()
+    settings = [(k, sorted(v) if isinstance(v, set) else v) for k, v in sorted(config.items()) if k not in _PASSING]
+    encoder.fingerprint = fingerprint_of(
+        encoder.fingerprint, settings, sorted(weights), *map(weights.get, sorted(weights))
+    )
     encoder.model += f"{SUFFIX}{adapter}"
     encoder.adapter = record
 
