@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from babel_eval.shell import said
 from babel_push.errors import Patience, PushError
 from babel_push.publish import ChooseTag, Content, Outcome, Wishes, fixed_tag, publish
 
@@ -156,8 +157,7 @@ class Guard:
         if issubclass(kind, KeyboardInterrupt):
             _warn("stopped; the repository holds its old state or the new one, the same command goes on")
             return 130
-        message = error.args[0] if issubclass(kind, KeyError) and error and error.args else error
-        sys.stderr.write(f"error: {' '.join(str(message).split())}\n")
+        sys.stderr.write(f"error: {' '.join(said(error or kind()).split())}\n")
         return getattr(error, "exit_code", 2 if is_known else 1)
 
 

@@ -30,7 +30,7 @@ def guard(run: Callable[[], int | None], stopped: str = "stopped") -> int:
     except USER_ERRORS as error:
         if os.environ.get("BABEL_TRACEBACK"):
             raise
-        sys.stderr.write(f"error: {_message(error)}\n")
+        sys.stderr.write(f"error: {said(error)}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"{stopped}\n")
@@ -42,7 +42,7 @@ def _speaks_for_itself(logger: str) -> bool:
     return any(handler.level <= logging.WARNING for handler in logging.getLogger(logger.partition(".")[0]).handlers)
 
 
-def _message(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Give what an error says: a key without its quotes, what an operating system refused with the file first."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror

@@ -22,6 +22,11 @@ def interval(bounds: Sequence[float] | None) -> str:
     return "–" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
 
 
+def print_note(console: Console, text: str) -> None:
+    """Print what a user should see beside a table, to the letter: brackets in names of photos are no markup."""
+    console.print(text, style="yellow", highlight=False, markup=False)
+
+
 def new_table(title: str | None, texts: Sequence[str], numbers: Sequence[str]) -> Table:
     """Give an empty table that fits 80 columns: the code first, names cut where there is no room, numbers whole."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
@@ -61,10 +66,10 @@ def print_run(console: Console, results: Results, title: str | None = None) -> N
     print_means(console, results)
     for failure in results.failures:
         name = language(failure["lang"]).name
-        console.print(f"[yellow]{failure['lang']} {name} ({failure['prompt']}): {failure['status']}[/]")
+        print_note(console, f"{failure['lang']} {name} ({failure['prompt']}): {failure['status']}")
     images = results.meta["images"]
     for missing in images["missing"]:
-        console.print(f"[yellow]photo left out: {missing['photo']}: {missing['why']}[/]")
+        print_note(console, f"photo left out: {missing['photo']}: {missing['why']}")
     if images["kind"] == "names":
         console.print(
             "[dim]No photos: each class is represented by its English name; only the text side is measured.[/]"

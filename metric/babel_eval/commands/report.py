@@ -36,6 +36,7 @@ def report(
     from rich.console import Console
 
     from babel_eval.reporting.report import make_report, write_page
+    from babel_eval.tables import print_note
     from babel_imagenet_dataset.files import write_text
 
     suffixes = [s.strip() for s in pictures.split(",") if s.strip()]
@@ -58,7 +59,7 @@ def report(
     made = make_report(files, load_labels(labels) if with_labels else None)
     page = write_page(made, out or Path("report"), title=title, pictures=suffixes)
     for note in made.notes:
-        console.print(note, style="yellow", highlight=False, soft_wrap=True, markup=False)
+        print_note(console, note)
     console.print(f"page: {page} ({page.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -94,16 +94,18 @@ def _table(found: Mapping[str, Any], title: str, side: str, k: Sequence[int]) ->
 
 def _print_left_out(console: Console, found: Mapping[str, Any]) -> None:
     """Print the languages without a number, and the captions and photos that were left out on request."""
+    from babel_eval.tables import print_note
+
     for row in found["failures"]:
-        console.print(f"[yellow]{row['lang']}: {row['status']}[/]")
+        print_note(console, f"{row['lang']}: {row['status']}")
     for row in found["results"]:
         if row["n_blank_captions"] or row["n_photos_without_caption"]:
-            console.print(
-                f"[yellow]{row['lang']}: {row['n_blank_captions']} blank captions and "
-                f"{row['n_photos_without_caption']} photos without one were left out[/]"
+            n_blank, n_without = row["n_blank_captions"], row["n_photos_without_caption"]
+            print_note(
+                console, f"{row['lang']}: {n_blank} blank captions and {n_without} photos without one were left out"
             )
     for missing in found["meta"]["dataset"]["missing"]:
-        console.print(f"[yellow]photo left out: {missing['photo']}: {missing['why']}[/]")
+        print_note(console, f"photo left out: {missing['photo']}: {missing['why']}")
 
 
 def register(app: typer.Typer) -> None:

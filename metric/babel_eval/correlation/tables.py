@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Console
+from rich.markup import escape
 
 from babel_eval.correlation.analysis import Analysis
 from babel_eval.correlation.curse import QUANTITIES, Curse, Slope
@@ -13,7 +14,7 @@ from babel_eval.correlation.figures import Correlation, Interval
 from babel_eval.correlation.joining import Joined, short_names
 from babel_eval.correlation.scatter import PROMPTS, score_title
 from babel_eval.correlation.subsets import Subset
-from babel_eval.tables import new_table
+from babel_eval.tables import new_table, print_note
 
 Entry = tuple[Joined, Correlation | None]
 FIGURES = {
@@ -42,7 +43,7 @@ def print_analysis(console: Console, analysis: Analysis, shown: Sequence[Entry])
     for prompt, subsets in analysis.subsets.items():
         _print_subsets(console, prompt, subsets, tasks)
     for note in analysis.notes:
-        console.print(f"[yellow]{note}[/]")
+        print_note(console, note)
     for curse in analysis.curses:
         _print_curse(console, curse, short)
 
@@ -90,14 +91,19 @@ def _print_reading(console: Console, found: Sequence[Correlation]) -> None:
 def _print_unjoined(console: Console, entries: Sequence[Joined], short: Mapping[str, str]) -> None:
     """Say once what did not join: the same reason for several scores and models is one line."""
     lines: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    prompts: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for joined in entries:
         for u in joined.unjoined:
             lines.setdefault((u.why, u.languages), {})[short.get(u.model, u.model)] = None
+            prompts.setdefault((u.why, u.languages), {})[joined.prompt] = None
+    n_prompts = len({joined.prompt for joined in entries})
     if lines:
         console.print("[bold]did not join[/]")
     for (why, codes), names in lines.items():
         some = ", ".join(codes[:12]) + (f" and {len(codes) - 12} more" if len(codes) > 12 else "")
-        console.print(f"  {why}: {some} [dim]({', '.join(names)})[/]")
+        under = [PROMPTS.get(p, p) for p in prompts[why, codes] if not why.endswith(p)]
+        beside = f"; {', '.join(under)}" if under and len(under) < n_prompts else ""
+        console.print(f"  {why}: {some} [dim]({escape(', '.join(names))}{beside})[/]")
     if lines:
         console.print()
 
