@@ -84,6 +84,8 @@ def run(
     columns = {f"{c}_column": getattr(config, f"{c}_column") for c in ("image", "caption", "language")}
     captions = load_captions(config.dataset, **columns)
     names = _selected(captions, config.languages)
+    if max(config.k) > len(captions.images):
+        raise ValueError(f"--k {max(config.k)} is more than {captions.name}'s {len(captions.images)} photos")
     _refuse_blanks(captions, names, config)
     photos = photos_of(captions, config.image_root)
     if photos.problems and not config.allow_missing_images:

@@ -68,6 +68,7 @@ def test_a_language_that_the_model_leaves_out_is_listed_and_no_number(toy):
     ("arguments", "message"),
     [
         (["--k", "one"], "--k 'one': a comma list of whole numbers"),
+        (["--k", "1,4"], "--k 4 is more than toyset's 3 photos"),
         (["--resamples", "5"], "resamples at least 100, got 32 and 5"),
         (["--language-token", "guess"], "--language-token 'guess' is unknown; allowed: strict, skip, fallback"),
     ],
