@@ -49,8 +49,9 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
         encoder.class_features("label", "FR", [3])
     with pytest.raises(ValueError, match="lacks 1 of 2 classes, the first is 8"):
         encoder.class_features("label", "DE", [3, 8])
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"features\.json"):
-        load_encoder(f"features:{tmp_path / 'nowhere'}")
+        load_encoder(f"features:{tmp_path / 'empty'}")
     with pytest.raises(ValueError, match="no text tower"):
         encoder.encode_texts(["tench"], "DE")
 
