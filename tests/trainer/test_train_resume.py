@@ -56,6 +56,7 @@ def break_off(monkeypatch: pytest.MonkeyPatch, language: str, step: int) -> None
     monkeypatch.setattr(Progress, "log", broken)
 
 
+@pytest.mark.slow
 def test_the_second_language_goes_on_with_its_own_optimiser(
     flags: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_the_second_language_goes_on_with_its_own_optimiser(
     assert broken.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_languages_that_failed_go_on_one_after_another(
     flags: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,7 +161,7 @@ def test_a_checkpoint_of_another_base_is_refused(base: Callable[[str], str], pai
         run.checkpoints.load()
 
 
-@pytest.mark.parametrize("rate", [0.01, 5e-4])
+@pytest.mark.parametrize("rate", [pytest.param(0.01, marks=pytest.mark.slow), 5e-4])
 def test_a_replacement_that_was_broken_off_goes_on(
     rate: float, flags: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
