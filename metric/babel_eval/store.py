@@ -15,8 +15,10 @@ import errno
 import json
 import logging
 import os
+import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +115,10 @@ class Shard:
     is_last: bool
 
 
+_ABANDONED = 3600.0
+"""Seconds without a write after which nobody is taken to write a file any more; a shard takes less than one."""
+
+
 class FeatureStore:
     """A folder of features, one sub-folder a key."""
 
@@ -120,7 +126,7 @@ class FeatureStore:
         self.folder = Path(folder)
 
     def check(self) -> None:
-        """Make sure, before any work, that features can be kept here.
+        """Make sure, before any work, that features can be kept here; remove what killed runs had begun to write.
 
         Raises:
           OSError: they cannot; the message says where and what to do.
@@ -132,6 +138,10 @@ class FeatureStore:
             raise OSError(
                 f"features cannot be kept in {self.folder} ({why}); name another folder by --store"
             ) from error
+        for begun in self.folder.glob("*/.*.part"):
+            with suppress(FileNotFoundError):  # another process has finished it, or removes it, too
+                if time.time() - begun.stat().st_mtime > _ABANDONED:
+                    begun.unlink()
 
     def load(self, key: str) -> ImageFeatures | None:
         """Give the features kept under a key, memory-mapped; None where any shard is missing or damaged."""

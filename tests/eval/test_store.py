@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from toy import ToyEncoder, one_by_one, write_photo
 
@@ -53,6 +55,17 @@ def test_a_damaged_manifest_is_not_taken(tmp_path):
     for path in store.folder.rglob("*.json"):
         path.write_text(path.read_text()[:-20])
     assert store.load(key) is None
+
+
+def test_what_killed_runs_had_begun_to_write_is_removed_and_what_is_being_written_stays(tmp_path):
+    (tmp_path / "key").mkdir()
+    old, new, kept = (tmp_path / "key" / name for name in (".0.safetensors.a.part", ".0.json.b.part", "0.json"))
+    for path in (old, new, kept):
+        path.write_bytes(b"half")
+    for path in (old, kept):
+        os.utime(path, (0, 0))
+    FeatureStore(tmp_path).check()
+    assert sorted((tmp_path / "key").iterdir()) == sorted([new, kept])
 
 
 def test_a_store_is_checked_by_many_at_once(tmp_path):
