@@ -123,7 +123,7 @@ def test_the_token_for_what_is_not_known_is_the_tokenizers_own(tmp_path: Path) -
 def test_byte_pairs_know_everything(end: int | None) -> None:
     from types import SimpleNamespace
 
-    from babel_eval.encoders.sentence_models import unknown_token
+    from babel_eval.encoders.base import unknown_token
 
     assert unknown_token(SimpleNamespace(unk_token_id=end, eos_token_id=2)) is None
 

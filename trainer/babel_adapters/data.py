@@ -18,6 +18,7 @@ from babel_adapters.leakage import without_leaks
 from babel_adapters.pairs import Columns, Pair, PairSet
 from babel_adapters.recalls import retrieval_captions
 from babel_adapters.words import EMOJI_LANGUAGES, MAKE_CLDR
+from babel_eval.encoders.base import unknown_token
 from babel_eval.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -236,13 +237,11 @@ def unknown_id(encoder: Any) -> int | None:
     Raises:
       TypeError: the encoder has neither `unknown_id` nor a tokenizer that could be asked.
     """
-    tokenizer = getattr(encoder, "_tokenizer", None)
-    inner = getattr(tokenizer, "tokenizer", tokenizer)
-    if not hasattr(encoder, "unknown_id") and inner is None:
+    if hasattr(encoder, "unknown_id"):
+        return encoder.unknown_id
+    if getattr(encoder, "_tokenizer", None) is None:
         raise TypeError(f"{type(encoder).__name__} must say which token is unknown_id, None where there is none")
-    unknown = getattr(encoder, "unknown_id", getattr(inner, "unk_token_id", None))
-    # GPT's and CLIP's byte pairs know every byte; their unknown token is the end of text.
-    return None if unknown == getattr(inner, "eos_token_id", None) else unknown
+    return unknown_token(encoder._tokenizer)
 
 
 def _check_unknown(config: Any, encoder: Any, language: str, tokens: Sequence[Sequence[int]]) -> float:

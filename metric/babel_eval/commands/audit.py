@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from babel_eval.label_effect import LabelEffect
-    from babel_imagenet_dataset.release import LanguageLabels
+    from babel_imagenet_dataset.audit_table import LanguageAudit
+    from babel_imagenet_dataset.release import LabelFile, LanguageLabels
     from babel_imagenet_dataset.semantic import WrongShare
     from babel_imagenet_dataset.sheets import SheetRow
     from babel_imagenet_dataset.validation import ErrorRate
@@ -77,8 +78,7 @@ def audit(
 
     from babel_eval.commands import audit_tables as tables
     from babel_imagenet_dataset import corrections
-    from babel_imagenet_dataset.audit_table import audit_language, totals
-    from babel_imagenet_dataset.files import write_json
+    from babel_imagenet_dataset.audit_table import audit_language
     from babel_imagenet_dataset.languages import resolve
     from babel_imagenet_dataset.release import load_labels
 
@@ -107,16 +107,7 @@ def audit(
     if out.suffix == ".json":
         by_meaning = {"model": model, "k": k, "languages": {code: vars(share) for code, share in shares.items()}}
         by_effect = {"model": model, "images": images, "rows": [vars(one) for one in effects]}
-        content = {
-            "audit": 1,
-            "labels": {"file": label_file.path.name, "sha256": label_file.sha256},
-            "totals": totals(rows),
-            "languages": [row.as_json() for row in rows],
-            "meaning": by_meaning if meaning else None,
-            "effect": by_effect if effect else None,
-            "judged": [vars(rate) for rate in judged.values()],
-        }
-        write_json(out, content)
+        _write_json(out, label_file, rows, by_meaning if meaning else None, by_effect if effect else None, judged)
     else:
         tables.write_table(out, rows, shares, judged)
     console.print(f"wrote {out}", highlight=False, soft_wrap=True)
@@ -125,6 +116,30 @@ def audit(
 def register(app: typer.Typer) -> None:
     """Add the command `audit`."""
     app.command("audit")(audit)
+
+
+def _write_json(
+    out: Path,
+    label_file: LabelFile,
+    rows: Sequence[LanguageAudit],
+    meaning: Mapping[str, Any] | None,
+    effect: Mapping[str, Any] | None,
+    judged: Mapping[str, ErrorRate],
+) -> None:
+    """Write all of an audit, as `report` reads it; None for what was not asked for."""
+    from babel_imagenet_dataset.audit_table import totals
+    from babel_imagenet_dataset.files import write_json
+
+    content = {
+        "audit": 1,
+        "labels": {"file": label_file.path.name, "sha256": label_file.sha256},
+        "totals": totals(rows),
+        "languages": [row.as_json() for row in rows],
+        "meaning": meaning,
+        "effect": effect,
+        "judged": [vars(rate) for rate in judged.values()],
+    }
+    write_json(out, content)
 
 
 def _check_options(context: typer.Context, out: Path | None, sample: int) -> None:

@@ -303,3 +303,10 @@ def choose_device(device: str | None) -> str:
     if wanted.type not in available or too_high:
         raise ValueError(f"device {device!r} is not on this machine; here there is: {', '.join(available)}")
     return str(wanted)
+
+
+def unknown_token(tokenizer: Any) -> int | None:
+    """Give the token for what a tokenizer does not know; None for byte pairs, which have none, or the end of text."""
+    inner = getattr(tokenizer, "tokenizer", tokenizer)  # a processor of photos and texts has its tokenizer inside
+    unknown = getattr(inner, "unk_token_id", None)
+    return None if unknown in (None, getattr(inner, "eos_token_id", None)) else int(unknown)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from babel_eval.encoders.base import TorchEncoder, torch_dtype
+from babel_eval.encoders.base import TorchEncoder, torch_dtype, unknown_token
 from babel_eval.encoders.fingerprints import describe_tokenizer, fingerprint_of, structure_of
 from babel_eval.encoders.paired import SUFFIX
 from babel_eval.encoders.transformers_models import only_tower, processor_settings, split_revision
@@ -107,12 +107,6 @@ def load(name: str, *, device: str, dtype: str) -> SentenceEncoder:
 def image_model_of(text_name: str) -> str:
     """Give the image model that a text model was distilled from, else the model itself."""
     return IMAGE_MODELS.get(Path(text_name).name, text_name)
-
-
-def unknown_token(tokenizer: Any) -> int | None:
-    """Give the token for what a tokenizer does not know; None for byte pairs, where it is the end of text."""
-    inner = getattr(tokenizer, "tokenizer", tokenizer)  # a processor of photos and texts has its tokenizer inside
-    return None if inner.unk_token_id in (None, inner.eos_token_id) else int(inner.unk_token_id)
 
 
 def _read(name: str, device: str) -> Any:
